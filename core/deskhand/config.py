@@ -1,0 +1,217 @@
+"""The workspace: finding it, and reading its ``deskhand.toml`` and ``taxonomy.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from deskhand.errors import ConfigError, InputError
+from deskhand.jsonio import first_problem, read_text
+from deskhand.schema import Model
+from deskhand.settings import Settings
+from deskhand.tickets import ShortText
+
+CONFIG_NAME = "deskhand.toml"
+STATE_NAME = ".deskhand"
+M = TypeVar("M", bound=Model)
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+Attribute = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+class Brand(Model):
+    """How replies sound: ``greetings`` by language, with ``{name}`` for the customer's name."""
+
+    name: ShortText
+    signature: ShortText = ""
+    greetings: dict[Language, str] = {"en": "Hello {name},"}
+    nameless_greetings: dict[Language, str] = {"en": "Hello,"}
+
+    @field_validator("greetings")
+    @classmethod
+    def _only_name(cls, greetings: dict[str, str]) -> dict[str, str]:
+        for text in greetings.values():
+            try:
+                text.format(name="")
+            except (KeyError, IndexError, ValueError) as exc:
+                raise ValueError("only {name} may stand in a greeting") from exc
+        return greetings
+
+
+class MemorySettings(Model):
+    """Retrieval from knowledge."""
+
+    top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.35
+    audience: Literal["public", "internal"] = "public"
+
+
+class TriageSettings(Model):
+    """The classifier that works from labelled tickets."""
+
+    neighbours: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class OrderSettings(Model):
+    """The order database that read tools may look into, relative to the workspace."""
+
+    database: str | None = None
+
+
+class GraphSettings(Model):
+    """``default`` is run when none is named; ``own`` adds graphs as ``name = "module:attribute"``."""
+
+    default: Name = "support"
+    own: dict[Name, Attribute] = {}
+
+
+class WorkspaceConfig(Model):
+    """``deskhand.toml``. ``mode = "shadow"`` runs everything and writes nothing back."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    mode: Literal["review", "shadow"] = "review"
+    brand: Brand
+    memory: MemorySettings = MemorySettings()
+    triage: TriageSettings = TriageSettings()
+    orders: OrderSettings = OrderSettings()
+    graphs: GraphSettings = GraphSettings()
+
+
+class Category(Model):
+    """One thing a ticket may be about. ``description`` is what the classifier reads when there are no examples."""
+
+    id: Name
+    name: ShortText
+    description: ShortText
+    team: Name | None = None
+
+
+class Team(Model):
+    """Who answers."""
+
+    id: Name
+    name: ShortText
+    description: ShortText = ""
+
+
+class Taxonomy(Model):
+    """``taxonomy.toml``: the categories and teams of a workspace."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    category: tuple[Category, ...] = ()
+    team: tuple[Team, ...] = ()
+
+    @model_validator(mode="after")
+    def _references(self) -> Taxonomy:
+        ids = [category.id for category in self.category]
+        teams = {team.id for team in self.team}
+        for repeated in {name for name in ids if ids.count(name) > 1}:
+            raise ValueError(f"category {repeated!r} stands there twice; remove one")
+        for category in self.category:
+            if category.team and teams and category.team not in teams:
+                raise ValueError(f"category {category.id!r} names the team {category.team!r}, which is not in [[team]]")
+        return self
+
+    def team_of(self, category_id: str | None) -> str | None:
+        """Return the team of a category, or None."""
+        return next((category.team for category in self.category if category.id == category_id), None)
+
+
+@dataclass(frozen=True)
+class WorkspaceFolder:
+    """A workspace on disk: where its parts are, and its checked configuration."""
+
+    root: Path
+
+    @property
+    def knowledge(self) -> Path:
+        """The folder of articles."""
+        return self.root / "knowledge"
+
+    @property
+    def incoming(self) -> Path:
+        """The folder of tickets to answer."""
+        return self.root / "tickets" / "incoming"
+
+    @property
+    def labelled(self) -> Path:
+        """Labelled tickets, JSONL."""
+        return self.root / "tickets" / "labelled.jsonl"
+
+    @property
+    def state(self) -> Path:
+        """The folder of everything that deskhand itself writes."""
+        return self.root / STATE_NAME
+
+    @property
+    def recordings(self) -> Path:
+        """The folder of recordings, one file per run."""
+        return self.state / "recordings"
+
+    @cached_property
+    def config(self) -> WorkspaceConfig:
+        """``deskhand.toml``. Raises ConfigError."""
+        return load_toml(self.root / CONFIG_NAME, WorkspaceConfig)
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """``taxonomy.toml``; empty when the file is missing. Raises ConfigError."""
+        path = self.root / "taxonomy.toml"
+        return load_toml(path, Taxonomy) if path.exists() else Taxonomy(schema=1)
+
+    @property
+    def orders(self) -> Path | None:
+        """The order database, or None when none is configured. Raises ConfigError when it is missing."""
+        if self.config.orders.database is None:
+            return None
+        path = self.root / self.config.orders.database
+        if not path.is_file():
+            raise ConfigError(
+                f"{self.root / CONFIG_NAME}: orders.database: no file {path}; correct the name or remove the key"
+            )
+        return path
+
+
+def find_workspace(explicit: Path | None = None) -> WorkspaceFolder:
+    """Return the workspace named, or by ``DESKHAND_WORKSPACE``, or the one around the current folder.
+
+    Raises:
+        ConfigError: There is none, or the folder named has no ``deskhand.toml``.
+    """
+    named = explicit or Settings().workspace
+    if named is not None:
+        if not (named / CONFIG_NAME).is_file():
+            raise ConfigError(
+                f"{named}: no {CONFIG_NAME} there; name a workspace or make one with 'deskhand init {named}'"
+            )
+        return WorkspaceFolder(named.resolve())
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / CONFIG_NAME).is_file():
+            return WorkspaceFolder(folder)
+    raise ConfigError(
+        f"no {CONFIG_NAME} in {here} or above it; make a workspace with 'deskhand init', or name one with --workspace"
+    )
+
+
+def load_toml(path: Path, model: type[M]) -> M:
+    """Return a TOML file as ``model``. Raises ConfigError naming the file, the key and the value."""
+    try:
+        values: dict[str, Any] = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{path}: not valid TOML: {exc}") from exc
+    except InputError as exc:
+        raise ConfigError(str(exc)) from exc
+    if isinstance(values.get("schema"), int) and values["schema"] > 1:
+        raise ConfigError(
+            f"{path}: schema = {values['schema']} is newer than this deskhand knows (1); upgrade deskhand"
+        )
+    try:
+        return model.model_validate(values)
+    except ValidationError as exc:
+        raise ConfigError(f"{path}: {first_problem(exc)}; correct it and run 'deskhand config check'") from exc

@@ -1,0 +1,120 @@
+"""Reading and writing JSON so that errors name the place, equal values give equal bytes, and a crash
+never leaves half a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from deskhand.errors import InputError, StoreError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Line(NamedTuple):
+    """One parsed line of a JSONL file and where it stood, as ``file:line``."""
+
+    where: str
+    value: Any
+
+
+def canonical_json(value: object) -> str:
+    """Return ``value`` as JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def content_hash(value: object) -> str:
+    """Return the SHA-256 of the canonical JSON of ``value``, as 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Return the value in ``text``. Raises InputError that names ``where`` and the line and column."""
+    try:
+        return json.loads(text)
+    except RecursionError as exc:
+        raise InputError(f"{where}: the JSON is nested too deeply; flatten it") from exc
+    except ValueError as exc:
+        detail = (
+            f"line {exc.lineno}, column {exc.colno}: {exc.msg}" if isinstance(exc, json.JSONDecodeError) else str(exc)
+        )
+        raise InputError(f"{where}: not valid JSON ({detail}); fix the file and run the command again") from exc
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file. Raises InputError when it is missing, unreadable or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as exc:
+        raise InputError(f"{path}: no such file; check the path") from exc
+    except IsADirectoryError as exc:
+        raise InputError(f"{path}: is a folder; name a file in it") from exc
+    except UnicodeDecodeError as exc:
+        raise InputError(f"{path}: not UTF-8 text (byte {exc.start}); save it as UTF-8") from exc
+    except OSError as exc:
+        raise InputError(f"{path}: cannot be read ({exc.strerror}); check its permissions") from exc
+
+
+def parse_lines(text: str, where: str) -> Iterator[Line]:
+    """Yield the values of a JSONL text, skipping blank lines. Raises InputError with the line number."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            place = f"{where}:{number}"
+            yield Line(place, parse_json(line, place))
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the values of a JSONL file. Raises InputError when the file or a line cannot be read."""
+    yield from parse_lines(read_text(path), str(path))
+
+
+def validate(model: type[M], value: object, where: str) -> M:
+    """Return ``value`` as a ``model``. Raises InputError naming the first wrong field and its place."""
+    try:
+        return model.model_validate_json(canonical_json(value))
+    except ValidationError as exc:
+        raise InputError(f"{where}: {first_problem(exc)}") from exc
+    except ValueError as exc:
+        raise InputError(f"{where}: {exc}") from exc
+
+
+def first_problem(exc: ValidationError) -> str:
+    """Return the first problem of a failed validation in one line, with how many more there are."""
+    problems = exc.errors(include_url=False)
+    first = problems[0]
+    field = ".".join(str(part) for part in first["loc"]) or "value"
+    shown = "" if first["type"] in ("missing", "string_too_long") else f", got {_short(first['input'])}"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{field}: {first['msg'][:1].lower()}{first['msg'][1:]}{shown}{more}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` so that a reader, or a crash, sees the old or the new file, never a part.
+
+    Raises:
+        StoreError: The folder cannot be written.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with scratch.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError as exc:
+        raise StoreError(
+            f"{path}: cannot be written ({exc.strerror}); check the folder's permissions and free space"
+        ) from exc

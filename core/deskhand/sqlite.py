@@ -1,0 +1,100 @@
+"""Opening deskhand's own SQLite databases: durable, versioned, and clear about what is wrong with them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deskhand.errors import StoreError
+
+_BUSY_TIMEOUT_MS = 30_000
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The tables of one database. ``steps[i]`` is the SQL that brings version ``i`` to ``i + 1``."""
+
+    name: str
+    steps: tuple[str, ...]
+
+    @property
+    def version(self) -> int:
+        """The version that this deskhand writes."""
+        return len(self.steps)
+
+
+def open_database(path: Path, schema: Schema, *, synchronous: str = "FULL") -> sqlite3.Connection:
+    """Open, create or bring up to date the database at ``path`` and return a connection in autocommit mode.
+
+    The connection may be used from any thread, by one thread at a time. Journal mode is WAL.
+
+    Raises:
+        StoreError: The file is damaged, was written by a newer deskhand, or its folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as exc:
+        raise StoreError(f"{path}: cannot be opened ({exc}); check the folder's permissions and free space") from exc
+    try:
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        _migrate(connection, path, schema)
+    except sqlite3.DatabaseError as exc:
+        connection.close()
+        raise store_error(path, exc) from exc
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def store_error(path: Path, exc: sqlite3.Error) -> StoreError:
+    """Return the StoreError that says what an SQLite error means for the person and what to do."""
+    text = str(exc)
+    if "readonly" in text or "unable to open" in text:
+        return StoreError(f"{path}: cannot be written ({text}); check the permissions of its folder")
+    if "locked" in text:
+        return StoreError(f"{path}: is locked by another process; wait for it to end and try again")
+    if "full" in text:
+        return StoreError(f"{path}: the disk is full; free some space and run the command again")
+    return StoreError(f"{path}: is damaged or not a database ({text}); restore it from a backup or move it away")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
+    if _version(connection, path, schema) == schema.version:
+        return
+    with transaction(connection):
+        version = _version(connection, path, schema)
+        for step in schema.steps[version:]:
+            for statement in step.split(";\n"):
+                if statement.strip():
+                    connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={schema.version}")
+
+
+def _version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > schema.version:
+        raise StoreError(
+            f"{path}: has {schema.name} schema {version}, this deskhand knows up to {schema.version};"
+            " upgrade deskhand or use another workspace"
+        )
+    return version
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Run a block in one immediate transaction: all of it is stored, or none."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

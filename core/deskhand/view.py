@@ -1,0 +1,62 @@
+"""A ticket as agents see it: made plain to read, and with personal data masked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from deskhand.fencing import normalise
+from deskhand.schema import Model
+from deskhand.tickets import Role, Ticket
+from deskhand.vault import Vault
+
+
+class Turn(Model):
+    """One message, masked and normalised."""
+
+    message_id: str
+    role: Role
+    text: str
+    at: datetime
+    is_public: bool = True
+
+
+class TicketView(Model):
+    """What an agent may read of a ticket. ``requester_name`` is as the helpdesk has it, masked too."""
+
+    ticket_id: str
+    subject: str
+    turns: tuple[Turn, ...]
+    requester_name: str
+    attachments: tuple[str, ...] = ()
+
+    @property
+    def customer_text(self) -> str:
+        """The subject and every message of the customer, oldest first, separated by blank lines."""
+        parts = (self.subject, *(turn.text for turn in self.turns if turn.role is Role.customer))
+        return "\n\n".join(part for part in parts if part)
+
+    @property
+    def last_customer_text(self) -> str:
+        """The customer's newest message; the subject when there is none."""
+        texts = [turn.text for turn in self.turns if turn.role is Role.customer and turn.text]
+        return texts[-1] if texts else self.subject
+
+
+def view_ticket(ticket: Ticket, vault: Vault) -> TicketView:
+    """Return ``ticket`` as agents see it. Internal notes are left out: they are ours, not the customer's."""
+    turns = tuple(
+        Turn(message_id=message.id, role=message.role, text=_plain(message.text, vault), at=message.at)
+        for message in ticket.messages
+        if message.is_public
+    )
+    return TicketView(
+        ticket_id=ticket.id,
+        subject=_plain(ticket.subject, vault),
+        turns=turns,
+        requester_name=_plain(ticket.requester.name, vault),
+        attachments=tuple(f"{a.name} ({a.media_type}, {a.size_bytes} bytes)" for a in ticket.attachments),
+    )
+
+
+def _plain(text: str, vault: Vault) -> str:
+    return vault.mask(normalise(text))

@@ -41,11 +41,14 @@ class Action(Model):
 
 
 class ReceiptStatus(StrEnum):
-    """What came of an action; ``uncertain`` goes to a person and is never blindly repeated."""
+    """What came of an action. ``uncertain`` goes to a person and is never blindly repeated; ``skipped`` was
+    certainly not done, the receipt's detail says why.
+    """
 
     done = "done"
     already = "already"
     uncertain = "uncertain"
+    skipped = "skipped"
 
 
 class Receipt(Model):

@@ -26,12 +26,13 @@ def load_attribute(name: str, folder: Path, *, key: str) -> Any:
         sys.path.insert(0, str(folder))
     try:
         found: Any = importlib.import_module(module_name)
+    except Exception as exc:
+        raise ConfigError(
+            f"{key}: cannot import {module_name!r} ({type(exc).__name__}: {exc}); looked for in {folder}; correct it"
+        ) from exc
+    try:
         for part in attribute.split("."):
             found = getattr(found, part)
     except AttributeError as exc:
         raise ConfigError(f"{key}: {module_name!r} has no {attribute!r}; check the name after the colon") from exc
-    except Exception as exc:
-        raise ConfigError(
-            f"{key}: cannot import {module_name!r} ({type(exc).__name__}: {exc}); it is looked for in {folder}"
-        ) from exc
     return found

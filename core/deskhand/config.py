@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,12 +37,21 @@ class Brand(Model):
     @field_validator("greetings")
     @classmethod
     def _only_name(cls, greetings: dict[str, str]) -> dict[str, str]:
-        for text in greetings.values():
-            try:
-                text.format(name="")
-            except (KeyError, IndexError, ValueError) as exc:
-                raise ValueError("only {name} may stand in a greeting") from exc
+        if any(_placeholders(text) - {"{name}"} for text in greetings.values()):
+            raise ValueError("only {name} may stand in a greeting")
         return greetings
+
+    @field_validator("nameless_greetings")
+    @classmethod
+    def _no_name(cls, greetings: dict[str, str]) -> dict[str, str]:
+        if any(_placeholders(text) for text in greetings.values()):
+            raise ValueError("nothing in braces may stand in a nameless greeting")
+        return greetings
+
+
+def _placeholders(text: str) -> set[str]:
+    """Return what stands in braces, as written; a single brace is one too."""
+    return set(re.findall(r"\{[^{}]*\}|[{}]", text))
 
 
 class MemorySettings(Model):
@@ -108,10 +119,11 @@ class Taxonomy(Model):
 
     @model_validator(mode="after")
     def _references(self) -> Taxonomy:
-        ids = [category.id for category in self.category]
+        for table, entries in (("category", self.category), ("team", self.team)):
+            repeated = [name for name, n in Counter(entry.id for entry in entries).items() if n > 1]
+            if repeated:
+                raise ValueError(f"{table} {repeated[0]!r} stands there twice; remove one")
         teams = {team.id for team in self.team}
-        for repeated in {name for name in ids if ids.count(name) > 1}:
-            raise ValueError(f"category {repeated!r} stands there twice; remove one")
         for category in self.category:
             if category.team and teams and category.team not in teams:
                 raise ValueError(f"category {category.id!r} names the team {category.team!r}, which is not in [[team]]")
@@ -203,8 +215,8 @@ def load_toml(path: Path, model: type[M]) -> M:
     """Return a TOML file as ``model``. Raises ConfigError naming the file, the key and the value."""
     try:
         values: dict[str, Any] = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigError(f"{path}: not valid TOML: {exc}") from exc
+    except (tomllib.TOMLDecodeError, RecursionError) as exc:
+        raise ConfigError(f"{path}: not valid TOML: {exc}; correct it and run 'deskhand config check'") from exc
     except InputError as exc:
         raise ConfigError(str(exc)) from exc
     if isinstance(values.get("schema"), int) and values["schema"] > 1:

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -38,7 +41,7 @@ def content_hash(value: object) -> str:
 def parse_json(text: str, where: str) -> Any:
     """Return the value in ``text``. Raises InputError that names ``where`` and the line and column."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError as exc:
         raise InputError(f"{where}: the JSON is nested too deeply; flatten it") from exc
     except ValueError as exc:
@@ -48,18 +51,43 @@ def parse_json(text: str, where: str) -> Any:
         raise InputError(f"{where}: not valid JSON ({detail}); fix the file and run the command again") from exc
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a number that JSON knows")
+    return number
+
+
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file. Raises InputError when it is missing, unreadable or not UTF-8."""
+    """Return the text of a UTF-8 file, with plain newlines and without a byte order mark.
+
+    Raises:
+        InputError: The file is missing, unreadable or not UTF-8.
+    """
+    return decode(read_bytes(path), str(path))
+
+
+def decode(raw: bytes, where: str) -> str:
+    """Return ``raw`` as text, as ``read_text`` does. Raises InputError that names ``where`` and the first bad byte."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = raw.decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as exc:
+        raise InputError(f"{where}: not UTF-8 text (byte {exc.start}); save it as UTF-8") from exc
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file. Raises InputError when it is missing or unreadable."""
+    try:
+        return path.read_bytes()
     except FileNotFoundError as exc:
         raise InputError(f"{path}: no such file; check the path") from exc
     except IsADirectoryError as exc:
         raise InputError(f"{path}: is a folder; name a file in it") from exc
-    except UnicodeDecodeError as exc:
-        raise InputError(f"{path}: not UTF-8 text (byte {exc.start}); save it as UTF-8") from exc
     except OSError as exc:
         raise InputError(f"{path}: cannot be read ({exc.strerror}); check its permissions") from exc
+    except ValueError as exc:  # a NUL or a lone surrogate in the name
+        raise InputError(f"{str(path)!r}: not a file name ({exc}); check the path") from exc
 
 
 def parse_lines(text: str, where: str) -> Iterator[Line]:
@@ -81,18 +109,23 @@ def validate(model: type[M], value: object, where: str) -> M:
         return model.model_validate_json(canonical_json(value))
     except ValidationError as exc:
         raise InputError(f"{where}: {first_problem(exc)}") from exc
-    except ValueError as exc:
-        raise InputError(f"{where}: {exc}") from exc
+    except RecursionError as exc:
+        raise InputError(f"{where}: the JSON is nested too deeply; flatten it") from exc
+    except (ValueError, TypeError) as exc:
+        raise InputError(f"{where}: not a JSON value ({exc}); correct it") from exc
 
 
 def first_problem(exc: ValidationError) -> str:
     """Return the first problem of a failed validation in one line, with how many more there are."""
     problems = exc.errors(include_url=False)
     first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"] and first["type"] == "value_error":  # a rule of the whole model, in its own words
+        return f"{message}{more}"
     field = ".".join(str(part) for part in first["loc"]) or "value"
     shown = "" if first["type"] in ("missing", "string_too_long") else f", got {_short(first['input'])}"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{field}: {first['msg'][:1].lower()}{first['msg'][1:]}{shown}{more}"
+    return f"{field}: {message[:1].lower()}{message[1:]}{shown}{more}"
 
 
 def _short(value: object) -> str:
@@ -106,15 +139,18 @@ def write_atomic(path: Path, text: str) -> None:
     Raises:
         StoreError: The folder cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    raw = text.encode("utf-8")
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with scratch.open("xb") as file:
+            file.write(raw)
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(path)
     except OSError as exc:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
         raise StoreError(
             f"{path}: cannot be written ({exc.strerror}); check the folder's permissions and free space"
         ) from exc

@@ -7,11 +7,12 @@ responses are masked by the caller before they come here.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,8 +20,11 @@ from typing import Any, Protocol
 
 from deskhand import errors
 from deskhand.errors import DeskhandError, InputError, ReplayMiss, StoreError
-from deskhand.jsonio import canonical_json, content_hash, read_lines
+from deskhand.jsonio import canonical_json, content_hash, decode, parse_lines, read_bytes
 from deskhand.schema import Json
+
+_COMPARED_ROWS = 50
+"""How many rows a miss is compared with: each comparison takes about 1 ms."""
 
 
 class CallKind(StrEnum):
@@ -53,12 +57,16 @@ class Row:
         return (self.kind, self.path, self.key, self.n)
 
     def to_line(self) -> str:
-        """Return the row as one line of JSON, without a newline."""
+        """Return the row as one line of JSON, without a newline; a lone surrogate is written as its escape."""
         fields: dict[str, Any] = {
             "kind": self.kind, "key": self.key, "path": self.path, "n": self.n, "request": self.request
         }  # fmt: skip
         fields |= {"error": self.error} if self.error else {"response": self.response}
-        return canonical_json(fields)
+        return _encodable(canonical_json(fields))
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class Recorder(Protocol):
@@ -103,7 +111,10 @@ class _Counter:
 
 
 class FileRecorder:
-    """Performs every call and appends it to a file; a run that goes on after a crash appends to the same one."""
+    """Performs every call and appends it to a file; a run that goes on after a crash appends to the same one.
+
+    A row stands in the file before its caller sees the response. One process at a time writes a recording.
+    """
 
     def __init__(self, file: Path) -> None:
         """Open ``file`` for appending. Raises StoreError when it cannot be written."""
@@ -111,9 +122,10 @@ class FileRecorder:
         self.path = file
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as exc:
             raise StoreError(f"{file}: cannot be written ({exc.strerror}); check the folder's permissions") from exc
+        self._drop_torn_line()
 
     async def call(self, kind: CallKind, path: str, request: Json, perform: Callable[[], Awaitable[Json]]) -> Json:
         """Perform the call and append its row."""
@@ -127,12 +139,26 @@ class FileRecorder:
 
     def call_now(self, kind: CallKind, path: str, request: Json, perform: Callable[[], Json]) -> Json:
         """Perform the call and append its row."""
-        return self._append(_answered(self._counter.place(kind, path, request), perform()))
+        row = self._counter.place(kind, path, request)
+        try:
+            response = perform()
+        except DeskhandError as exc:
+            self._append(_failed(row, exc))
+            raise
+        return self._append(_answered(row, response))
+
+    def _drop_torn_line(self) -> None:
+        """Cut off the line in which an earlier process died, so that the next row does not grow out of it."""
+        raw = read_bytes(self.path)
+        whole = raw.rfind(b"\n") + 1
+        if whole < len(raw):
+            os.ftruncate(self._descriptor, whole)
 
     def _append(self, row: Row) -> Json:
-        line = f"{row.to_line()}\n".encode("utf-8", "replace")
+        line = f"{row.to_line()}\n".encode()
         try:
-            os.write(self._descriptor, line)
+            while line:
+                line = line[os.write(self._descriptor, line) :]
         except OSError as exc:
             raise StoreError(f"{self.path}: cannot be written ({exc.strerror}); free some space") from exc
         return row.response
@@ -143,11 +169,16 @@ class FileRecorder:
 
 
 def _answered(row: Row, response: Json) -> Row:
-    return Row(row.kind, row.key, row.path, row.n, row.request, response=json.loads(canonical_json(response)))
+    return Row(
+        row.kind, row.key, row.path, row.n, row.request, response=json.loads(_encodable(canonical_json(response)))
+    )
 
 
 def _failed(row: Row, exc: DeskhandError) -> Row:
-    error = {"type": type(exc).__name__, "message": str(exc), **{key: str(value) for key, value in vars(exc).items()}}
+    # Errors of other rooms are recorded as the nearest one of core, which every room may know on replay.
+    known = next(kind for kind in type(exc).__mro__ if getattr(errors, kind.__name__, None) is kind)
+    attributes = {key: str(value) for key, value in vars(exc).items() if not key.startswith("_")}
+    error = {**attributes, "type": known.__name__, "message": str(exc)}
     return Row(row.kind, row.key, row.path, row.n, row.request, error=error)
 
 
@@ -170,35 +201,50 @@ class ReplayRecorder:
             raise ReplayMiss(_explain_miss(asked, list(self._rows.values())))
         if row.error is not None:
             raise _raised(row.error)
-        return row.response
+        return copy.deepcopy(row.response)  # the caller may change it, and the rows may be replayed again
 
 
 def _raised(error: dict[str, str]) -> DeskhandError:
-    kind = getattr(errors, error["type"], DeskhandError)
-    extra = {key: value for key, value in error.items() if key not in ("type", "message")}
-    raised: DeskhandError = kind(error["message"], **extra)
+    kind = getattr(errors, error["type"])
+    raised: DeskhandError = kind.__new__(kind, error["message"])  # not its constructor: attributes may be more or fewer
+    vars(raised).update({key: value for key, value in error.items() if key not in ("type", "message")})
     return raised
 
 
 def load_recording(file: Path) -> list[Row]:
     """Return the rows of a recording; a row written again after a crash replaces the earlier one.
 
+    A last line without a newline is one in which the process died: nobody saw its response, and it is left out.
+
     Raises:
         InputError: The file is missing, a line is not a row, or it is empty.
     """
     rows: dict[tuple[str, str, str, int], Row] = {}
-    for where, value in read_lines(file):
-        try:
-            row = Row(CallKind(value["kind"]), value["key"], value["path"], value["n"], value["request"],
-                      value.get("response"), value.get("error"))  # fmt: skip
-        except (KeyError, TypeError, ValueError, AttributeError) as exc:
-            raise InputError(
-                f"{where}: not a row of a recording ({exc!r}); record the run again with --record"
-            ) from exc
+    raw = read_bytes(file)
+    for where, value in parse_lines(decode(raw[: raw.rfind(b"\n") + 1], str(file)), str(file)):
+        row = _read_row(value, where)
         rows[row.place] = row
     if not rows:
         raise InputError(f"{file}: the recording is empty; record the run again with --record")
     return list(rows.values())
+
+
+def _read_row(value: Any, where: str) -> Row:
+    try:
+        row = Row(CallKind(value["kind"]), value["key"], value["path"], value["n"], value["request"],
+                  value.get("response"), value.get("error"))  # fmt: skip
+        if not (isinstance(row.key, str) and isinstance(row.path, str) and type(row.n) is int):
+            raise ValueError("key and path must be text, n a number")
+        if row.error is not None and not _is_error(row.error):
+            raise ValueError("the error has no known type and message")
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise InputError(f"{where}: not a row of a recording ({exc!r}); record the run again with --record") from exc
+    return row
+
+
+def _is_error(error: Mapping[str, object]) -> bool:
+    kind = getattr(errors, str(error["type"]), None)
+    return isinstance(kind, type) and issubclass(kind, DeskhandError) and isinstance(error["message"], str)
 
 
 def replay(rows: list[Row]) -> ReplayRecorder:
@@ -213,19 +259,27 @@ def _explain_miss(asked: Row, rows: list[Row]) -> str:
     nearest = _nearest(asked, rows)
     if nearest is None:
         return f"{head}; record the run again with --record"
-    before, after = (
-        json.dumps(row.request, indent=1, sort_keys=True, ensure_ascii=False).split("\n") for row in (nearest, asked)
-    )
+    before, after = (_shown_lines(row.request) for row in (nearest, asked))
     diff = list(difflib.unified_diff(before, after, f"recorded at {nearest.path}", "asked now", lineterm="", n=1))
-    shown = "\n".join(diff[:40]) or "the requests are equal: it was asked more often than recorded"
+    if not diff:
+        where = f"call number {nearest.n + 1} at {nearest.path or 'the run'}"
+        return f"{head}; the same request was recorded as {where}; record the run again with --record"
+    shown = "\n".join(diff[:40])
     return f"{head}; record it again with --record, or undo this change:\n{shown}"
 
 
-def _nearest(asked: Row, rows: list[Row]) -> Row | None:
-    text = canonical_json(asked.request)[:4_000]
+def _shown_lines(request: Json) -> list[str]:
+    """Return a request in lines short enough to read; the lines of a prompt are lines here too."""
+    text = json.dumps(request, indent=1, sort_keys=True, ensure_ascii=False).replace("\\n", "\n")
+    return [line[at : at + 160] for line in text.split("\n") for at in range(0, len(line) or 1, 160)]
 
-    def likeness(row: Row) -> tuple[bool, float]:
-        return row.path == asked.path, difflib.SequenceMatcher(None, canonical_json(row.request)[:4_000], text).ratio()
+
+def _nearest(asked: Row, rows: list[Row]) -> Row | None:
+    text = canonical_json(asked.request)
+
+    def likeness(row: Row) -> float:
+        return difflib.SequenceMatcher(None, canonical_json(row.request), text).quick_ratio()
 
     same_kind = [row for row in rows if row.kind is asked.kind]
-    return max(same_kind, key=likeness, default=None)
+    same_path = [row for row in same_kind if row.path == asked.path]
+    return max((same_path or same_kind)[:_COMPARED_ROWS], key=likeness, default=None)

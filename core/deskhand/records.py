@@ -76,6 +76,17 @@ class RunRecord(Model):
     receipts: tuple[Receipt, ...] = ()
     error: str = ""
 
+    @property
+    def latest_decision(self) -> Decision | None:
+        """The decision on the question that was asked last, or None while it waits for one."""
+        asked = self.review.ask_id if self.review else None
+        return next((decision for decision in self.decisions if decision.ask_id == asked), None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person has to decide."""
+        return self.status is RunStatus.parked and self.latest_decision is None
+
 
 class RunReader(Protocol):
     """Read access to stored runs, for rooms that must not import the run store."""

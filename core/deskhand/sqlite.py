@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,11 +12,15 @@ from pathlib import Path
 from deskhand.errors import StoreError
 
 _BUSY_TIMEOUT_MS = 30_000
+_BUSY_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The tables of one database. ``steps[i]`` is the SQL that brings version ``i`` to ``i + 1``."""
+    """The tables of one database. ``steps[i]`` is the SQL that brings version ``i`` to ``i + 1``.
+
+    A step is any number of statements, each closed by ``;``, triggers included. All run in one transaction.
+    """
 
     name: str
     steps: tuple[str, ...]
@@ -41,7 +46,7 @@ def open_database(path: Path, schema: Schema, *, synchronous: str = "FULL") -> s
         raise StoreError(f"{path}: cannot be opened ({exc}); check the folder's permissions and free space") from exc
     try:
         connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_wal(connection)
         connection.execute(f"PRAGMA synchronous={synchronous}")
         connection.execute("PRAGMA foreign_keys=ON")
         _migrate(connection, path, schema)
@@ -72,10 +77,37 @@ def _migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None
     with transaction(connection):
         version = _version(connection, path, schema)
         for step in schema.steps[version:]:
-            for statement in step.split(";\n"):
-                if statement.strip():
-                    connection.execute(statement)
+            for statement in _statements(step):
+                connection.execute(statement)
         connection.execute(f"PRAGMA user_version={schema.version}")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Set the journal mode, which is kept in the file.
+
+    SQLite does not wait for the lock here when another process sets it at the same time: it says "locked" at once.
+    """
+    give_up_at = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc) or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of ``script``; a ``;`` in a trigger, a string or a comment does not end one."""
+    pending = ""
+    for part in script.split(";"):
+        pending += f"{part};"
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    if pending.strip(" ;\t\r\n"):
+        yield pending.removesuffix(";")
 
 
 def _version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
@@ -94,7 +126,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield connection
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite has rolled back on its own after some errors, such as a full disk
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")

@@ -1,0 +1,125 @@
+"""Runs and drafts as people read them in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from deskhand.records import Outcome
+from deskhand_cli.output import print_table, stdout_console
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from deskhand.records import RunRecord, RunResult
+
+_RUN_COLUMNS = ("ticket", "category", "conf.", "priority", "lang", "decision", "cites", "s")
+_QUOTE_CHARS = 200
+
+
+def run_table(results: Sequence[RunResult], *, title: str = "") -> None:
+    """Print one row a run: what it is about, how sure, what was decided, and how long it took."""
+    print_table(_RUN_COLUMNS, (run_row(result) for result in results), title=title)
+
+
+def run_row(result: RunResult) -> tuple[object, ...]:
+    """Return the cells of one run."""
+    triage = result.triage
+    citations = len(result.draft.citations) if result.draft else 0
+    return (
+        result.ticket_id,
+        (triage.category if triage else None) or "-",
+        _confidence(result),
+        (triage.priority if triage else None) or "-",
+        (triage.language if triage else None) or "-",
+        _decision(result),
+        citations or "-",
+        f"{sum(span.ms for span in result.trace) / 1000:.2f}",
+    )
+
+
+def _confidence(result: RunResult) -> Text | str:
+    from rich.text import Text
+
+    if result.triage is None or result.triage.category is None:
+        return "-"
+    style = "green" if result.triage.certified else "yellow"
+    return Text(f"{result.triage.confidence:.2f}", style=style)
+
+
+def _decision(result: RunResult) -> Text | str:
+    from rich.text import Text
+
+    if result.decision is None:
+        return str(result.status)
+    first = f" ({result.reasons[0].code})" if result.reasons else ""
+    colour = {Outcome.nothing: "dim", Outcome.review: "yellow", Outcome.send: "green"}[result.decision]
+    return Text(f"{result.decision}{first}", style=colour)
+
+
+def print_run(result: RunResult) -> None:
+    """Print one run in full: triage, summary, draft, where each sentence comes from, and why it waits."""
+    console = stdout_console()
+    run_table([result])
+    if result.summary:
+        section("summary", result.summary.text)
+    print_findings(result)
+    if result.draft:
+        section("draft", result.draft.text)
+        print_sources(result)
+    if result.reasons:
+        section("why a person must look", "\n".join(f"- {r.code}: {r.detail}" for r in result.reasons))
+    console.print(f"run {result.run_id}: {result.status}", style="dim")
+
+
+def print_findings(result: RunResult) -> None:
+    """Print what was read from systems of record."""
+    lines = [
+        f"- {finding.tool} {finding.subject}: " + ", ".join(f"{key} {value}" for key, value in finding.facts.items())
+        for finding in result.findings
+    ]
+    if lines:
+        section("records", "\n".join(lines))
+
+
+def print_sources(result: RunResult) -> None:
+    """Print the draft's citations beside the passages they quote."""
+    if result.draft is None or not result.draft.citations:
+        return
+    titles = {passage.id: passage.title for passage in result.passages}
+    rows = [
+        (number, cite.passage_id, titles.get(cite.passage_id, "-"), _cut(cite.quote))
+        for number, cite in enumerate(result.draft.citations, start=1)
+    ]
+    print_table(("", "source", "title", "quote"), rows)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _QUOTE_CHARS else f"{text[: _QUOTE_CHARS - 3]}..."
+
+
+def section(title: str, text: str) -> None:
+    """Print a titled block of text as it is, with nothing in it read as markup."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = stdout_console()
+    console.print(title, style="bold")
+    console.print(Padding(Text(text), (0, 2, 1, 2)))
+
+
+def record_table(records: Sequence[RunRecord]) -> None:
+    """Print stored runs, newest first."""
+    rows = [
+        (
+            record.run_id,
+            record.ticket.id,
+            record.graph,
+            record.status,
+            (record.result.triage.category if record.result and record.result.triage else None) or "-",
+            f"{record.updated_at:%Y-%m-%d %H:%M}",
+            record.error or "",
+        )
+        for record in records
+    ]
+    print_table(("run", "ticket", "graph", "status", "category", "updated (UTC)", "error"), rows)

@@ -1,0 +1,232 @@
+"""The graph `support`: from a ticket to a draft that waits for a person.
+
+    screen -> triage -> gather -> summarize -> draft -> check -> decide -> review
+       |                  ^                                        |         |
+       +-> end            +---------------- ask again -------------|---------+-> end
+                                                                   +-> end (nothing to do, or may be sent)
+
+Every node is a function of the state and the run's context; the world is reached only through ``ctx.call``
+and the toolbox, so that a recorded run can be replayed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from deskhand.actions import ActionVerdict, Decision, Effect, ReviewRequest, Verdict
+from deskhand.answers import Answer, Draft, Passage, Reason
+from deskhand.context import RunContext
+from deskhand.recorder import CallKind
+from deskhand.records import Outcome
+from deskhand.schema import Json
+from deskhand.vault import map_strings
+from deskhand.view import view_ticket
+from deskhand_agents import CheckTask, DraftTask, ResolveTask, neutral_view, screen
+from deskhand_graphs.state import SupportState
+from deskhand_graphs.step import step
+from deskhand_tools import REPLY, Scope
+
+if TYPE_CHECKING:
+    from langgraph.graph import StateGraph
+
+    from deskhand_graphs.workspace import Workspace
+
+Update = dict[str, Any]
+_HUMAN_ONLY_FLAGS = {"injection": "injection_suspected", "fraud_sign": "fraud_suspected", "threat": "threat"}
+
+
+def build_graph(workspace: Workspace) -> StateGraph[SupportState, RunContext]:
+    """Return the graph, uncompiled, over the parts of ``workspace``."""
+    from langgraph.graph import END, START, StateGraph
+
+    nodes = Support(workspace)
+    graph: StateGraph[SupportState, RunContext] = StateGraph(SupportState, RunContext)
+    for name in ("screen", "triage", "gather", "summarize", "draft", "check", "decide", "review"):
+        graph.add_node(name, step(name, getattr(nodes, name)))
+    graph.add_edge(START, "screen")
+    graph.add_conditional_edges("screen", _after_screen, {"go": "triage", "end": END})
+    for before, after in (("triage", "gather"), ("gather", "summarize"), ("summarize", "draft")):
+        graph.add_edge(before, after)
+    graph.add_edge("draft", "check")
+    graph.add_edge("check", "decide")
+    graph.add_conditional_edges("decide", _after_decide, {"ask": "review", "end": END})
+    graph.add_conditional_edges("review", _after_review, {"again": "gather", "end": END})
+    return graph
+
+
+def _after_screen(state: SupportState) -> str:
+    return "end" if state.get("decision") is Outcome.nothing else "go"
+
+
+def _after_decide(state: SupportState) -> str:
+    return "ask" if state["decision"] is Outcome.review else "end"
+
+
+def _after_review(state: SupportState) -> str:
+    return "again" if state["review"].verdict is Verdict.retry else "end"
+
+
+def _kept(node: str, ctx: RunContext, answer: Answer[Any]) -> Update:
+    """Return what the state keeps of an answer besides its value, and the attributes of the node's span."""
+    return {
+        "reasons": {node: answer.reasons},
+        "evidence": {node: answer.evidence},
+        "usage": {ctx.path: answer.usage},
+        "span": {"strategy": answer.strategy, "confidence": round(answer.confidence, 4)},
+    }
+
+
+class Support:
+    """The nodes of the graph, over one workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    async def screen(self, state: SupportState, ctx: RunContext) -> Update:
+        """Make the ticket readable and decide whether there is anything to answer."""
+        ticket = state["ticket"]
+        view = view_ticket(ticket, ctx.vault)
+        screening = screen(ticket, view)
+        update: Update = {"view": view, "flags": screening.flags, "reasons": {"screen": screening.reasons}}
+        if screening.decision == "nothing":
+            update |= {"decision": Outcome.nothing, "needs_human": False}
+        return update
+
+    async def triage(self, state: SupportState, ctx: RunContext) -> Update:
+        """Say what the ticket is about."""
+        answer = await self._workspace.triage.run(neutral_view(state["view"]), ctx)
+        value = answer.value.model_copy(update={"flags": state["flags"]}) if answer.value else None
+        return {"triage": value, **_kept("triage", ctx, answer)}
+
+    async def gather(self, state: SupportState, ctx: RunContext) -> Update:
+        """Read records and knowledge that may answer the ticket."""
+        view = neutral_view(state["view"])
+        today = ctx.now().date()
+        scope = Scope(ticket_id=state["ticket"].id, requester=state["ticket"].requester, today=today)
+        resolve = ResolveTask(view=view, triage=state["triage"], scope=scope)
+        answer = await self._workspace.resolver.run(resolve, ctx)
+        queries = self._workspace.questions(view, state.get("instruction", ""))
+        passages = await self._search(queries, today, ctx)
+        findings = answer.value.findings if answer.value else ()
+        actions = answer.value.actions if answer.value else ()
+        return {"findings": findings, "actions": actions, "passages": passages, **_kept("gather", ctx, answer)}
+
+    async def _search(self, queries: tuple[str, ...], today: date, ctx: RunContext) -> tuple[Passage, ...]:
+        """Return the best passages over all questions, best first, each once."""
+        best: dict[str, Passage] = {}
+        for query in queries:
+            for passage in await self._search_one(query, today, ctx):
+                if passage.id not in best or best[passage.id].score < passage.score:
+                    best[passage.id] = passage
+        return tuple(sorted(best.values(), key=lambda passage: (-passage.score, passage.id)))
+
+    async def _search_one(self, query: str, today: date, ctx: RunContext) -> list[Passage]:
+        settings = self._workspace.folder.config.memory
+        request: Json = {
+            "query": query,
+            "on": today.isoformat(),
+            "top_k": settings.top_k,
+            "min_similarity": settings.min_similarity,
+            "audience": settings.audience,
+            "knowledge": self._workspace.knowledge.fingerprint(),
+        }
+
+        async def perform() -> Json:
+            found = await asyncio.to_thread(
+                self._workspace.knowledge.search,
+                query,
+                top_k=settings.top_k,
+                min_similarity=settings.min_similarity,
+                on=today,
+                audience=settings.audience,
+            )
+            return [passage.model_dump(mode="json") for passage in found]
+
+        found = await ctx.call(CallKind.retrieval, request, perform)
+        assert isinstance(found, list)
+        return [Passage.model_validate(passage) for passage in found]
+
+    async def summarize(self, state: SupportState, ctx: RunContext) -> Update:
+        """Say in a few words who wants what."""
+        answer = await self._workspace.summarizer.run(state["view"], ctx)
+        return {"summary": answer.value, **_kept("summarize", ctx, answer)}
+
+    async def draft(self, state: SupportState, ctx: RunContext) -> Update:
+        """Write a reply from the passages and records, or none."""
+        task = DraftTask(
+            view=neutral_view(state["view"]),
+            triage=state["triage"],
+            passages=state["passages"],
+            findings=state["findings"],
+            instruction=state.get("instruction", ""),
+        )
+        answer = await self._workspace.drafter.run(task, ctx)
+        return {"draft": answer.value, **_kept("draft", ctx, answer)}
+
+    async def check(self, state: SupportState, ctx: RunContext) -> Update:
+        """Check the draft's citations, promises, language and personal data."""
+        draft = state["draft"]
+        if draft is None:
+            return {"reasons": {"check": ()}}
+        task = CheckTask(
+            draft=draft,
+            view=state["view"],
+            passages=state["passages"],
+            findings=state["findings"],
+            today=ctx.now().date(),
+        )
+        checked = await self._workspace.checker(task, ctx)
+        return {"draft": checked.draft, "reasons": {"check": checked.reasons}}
+
+    async def decide(self, state: SupportState, ctx: RunContext) -> Update:
+        """Choose between sending, asking a person, and doing nothing. The default is to ask."""
+        flagged = tuple(
+            Reason(code=code, detail=f"the ticket carries the flag {flag!r}")
+            for flag, code in _HUMAN_ONLY_FLAGS.items()
+            if flag in state["flags"]
+        )
+        known = [reason for reasons in state["reasons"].values() for reason in reasons]
+        may_send = self._may_send(state) and not known and not flagged
+        reasons = flagged or (() if known or may_send else (_BY_DEFAULT,))
+        decision = Outcome.send if may_send else Outcome.review
+        return {"decision": decision, "needs_human": not may_send, "reasons": {"decide": reasons}}
+
+    def _may_send(self, state: SupportState) -> bool:
+        if state["draft"] is None or not (state["triage"] and state["triage"].certified):
+            return False
+        reply = self._workspace.policy.judge(REPLY, Effect.write, {}, {})
+        actions = (action.verdict for action in state["actions"])
+        return reply.verdict is ActionVerdict.allowed and all(verdict is ActionVerdict.allowed for verdict in actions)
+
+    async def review(self, state: SupportState, ctx: RunContext) -> Update:
+        """Wait for a person's decision, then take it in. Runs again from its start when the decision comes."""
+        from langgraph.types import interrupt
+
+        ask_id = f"{ctx.run_id}:{state.get('round', 0)}"
+        request = ReviewRequest(
+            run_id=ctx.run_id,
+            ask_id=ask_id,
+            draft=state["draft"],
+            actions=state["actions"],
+            reasons=tuple(reason for reasons in state["reasons"].values() for reason in reasons),
+        )
+        given = interrupt(request.model_dump(mode="json"))
+        masked = map_strings(given, ctx.vault.mask)
+        recorded = ctx.recorder.call_now(CallKind.decision, ctx.path, {"ask_id": ask_id}, lambda: masked)
+        decision = Decision.model_validate(recorded)
+        return {"review": decision, **_after_decision(state, decision)}
+
+
+_BY_DEFAULT = Reason(code="review_by_default", detail="nothing is sent without a person, unless policy.toml allows it")
+
+
+def _after_decision(state: SupportState, decision: Decision) -> Update:
+    if decision.verdict is Verdict.retry:
+        return {"round": state.get("round", 0) + 1, "instruction": decision.instruction}
+    update: Update = {"needs_human": decision.verdict is Verdict.reject}
+    if decision.verdict is Verdict.edit and decision.text is not None:
+        language = state["draft"].language if state["draft"] else "en"
+        update["draft"] = Draft(text=decision.text, language=language)
+    return update

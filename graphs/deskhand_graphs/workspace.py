@@ -1,0 +1,152 @@
+"""The workspace opened: the one place where all parts are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from deskhand.attributes import load_attribute
+from deskhand.config import WorkspaceFolder
+from deskhand.errors import ConfigError
+from deskhand.interfaces import Encoder, Helpdesk
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from langgraph.graph import StateGraph
+
+    from deskhand.answers import Draft, Summary, Triage
+    from deskhand.view import TicketView
+    from deskhand_agents import Cascade, DraftTask, Resolution, ResolveTask
+    from deskhand_memory import Knowledge
+    from deskhand_tools import Policy, Toolbox
+
+BUILT_IN = {"support": "deskhand_graphs.support:build_graph"}
+
+
+class Workspace:
+    """A workspace's knowledge, tools, agents and graphs, each made when it is first asked for."""
+
+    def __init__(self, folder: WorkspaceFolder) -> None:
+        self.folder = folder
+
+    @classmethod
+    def open(cls, folder: WorkspaceFolder) -> Workspace:
+        """Return the workspace in ``folder``. Raises ConfigError when its configuration is wrong."""
+        folder.config, folder.taxonomy  # noqa: B018 - read and checked now, not in the middle of a run
+        return cls(folder)
+
+    def close(self) -> None:
+        """Give back what is open; another process may then own the index."""
+        if "knowledge" in vars(self):
+            self.knowledge.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def encoder(self) -> Encoder:
+        """Return the encoder, loaded once in a process."""
+        from deskhand_memory import load_encoder
+
+        return load_encoder()
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """The articles, searchable."""
+        from deskhand_memory import Knowledge
+
+        return Knowledge.open(self.folder, encoder=self.encoder)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What tools may do."""
+        from deskhand_tools import Policy
+
+        return Policy.load(self.folder.root / "policy.toml")
+
+    @cached_property
+    def toolbox(self) -> Toolbox:
+        """The tools that agents may call."""
+        from deskhand_tools import Toolbox, helpdesk_tools, order_tools
+
+        orders = self.folder.orders
+        return Toolbox([*helpdesk_tools(), *(order_tools(orders) if orders else ())], self.policy)
+
+    @cached_property
+    def triage(self) -> Cascade[TicketView, Triage]:
+        """The classifier."""
+        from deskhand_agents import build_triage
+
+        return build_triage(self.folder, self.encoder)
+
+    def triage_is_stale(self) -> bool:
+        """Tell whether the labelled tickets or the taxonomy changed since the classifier was fitted."""
+        from deskhand_agents import triage_is_stale
+
+        return triage_is_stale(self.folder)
+
+    def fit_triage(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Fit the classifier on the workspace's labelled tickets."""
+        from deskhand_agents import fit_triage
+
+        fit_triage(self.folder, self.encoder(), progress=progress)
+        vars(self).pop("triage", None)
+
+    @cached_property
+    def resolver(self) -> Cascade[ResolveTask, Resolution]:
+        """The agent that reads systems of record."""
+        from deskhand_agents import build_resolver
+
+        return build_resolver(self.toolbox)
+
+    @cached_property
+    def summarizer(self) -> Cascade[TicketView, Summary]:
+        """The agent that summarises."""
+        from deskhand_agents import build_summarizer
+
+        return build_summarizer(self.encoder)
+
+    @cached_property
+    def drafter(self) -> Cascade[DraftTask, Draft]:
+        """The agent that drafts."""
+        from deskhand_agents import build_drafter
+
+        return build_drafter(self.folder.config.brand, self.encoder)
+
+    def helpdesk(self, source: str) -> Helpdesk:
+        """Return the helpdesk that tickets of ``source`` come from. Raises ConfigError for an unknown one."""
+        from deskhand_helpdesks import FolderHelpdesk
+
+        if source != "file":
+            raise ConfigError(f"no helpdesk is configured for tickets of source {source!r}; only 'file' is known")
+        return FolderHelpdesk(self.folder.incoming, self.folder.root / "tickets" / "outgoing")
+
+    def graph(self, name: str) -> StateGraph[Any, Any]:
+        """Return a graph, uncompiled: the built-in one, or one of the workspace's own.
+
+        Raises:
+            ConfigError: The name is unknown, or what it names is not a function that returns a StateGraph.
+        """
+        own = self.folder.config.graphs.own
+        if name not in own and name not in BUILT_IN:
+            known = ", ".join(sorted({*own, *BUILT_IN}))
+            raise ConfigError(f"no graph {name!r}; there are: {known}; add your own to graphs.own in deskhand.toml")
+        build = load_attribute(own.get(name) or BUILT_IN[name], self.folder.root, key=f"graphs.own.{name}")
+        return self._built(name, build)
+
+    def _built(self, name: str, build: Any) -> StateGraph[Any, Any]:
+        from langgraph.graph import StateGraph
+
+        graph = build(self) if callable(build) else build
+        if not isinstance(graph, StateGraph):
+            raise ConfigError(
+                f"graphs.own.{name}: gave a {type(graph).__name__}; it must be a function of the workspace"
+                " that returns a langgraph StateGraph, not compiled"
+            )
+        return graph

@@ -1,0 +1,112 @@
+"""The tables of ``runs.db`` and what their rows mean."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ValidationError
+
+from deskhand.actions import Decision, Receipt, ReviewRequest
+from deskhand.errors import StoreError
+from deskhand.records import RunRecord, RunResult
+from deskhand.sqlite import Schema
+from deskhand.tickets import Ticket
+
+SCHEMA = Schema(
+    "runs",
+    (
+        """
+        CREATE TABLE runs (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            run_id TEXT NOT NULL UNIQUE,
+            graph TEXT NOT NULL,
+            source TEXT NOT NULL,
+            ticket_id TEXT NOT NULL,
+            ticket_hash TEXT NOT NULL,
+            ticket TEXT NOT NULL,
+            status TEXT NOT NULL,
+            created_at TEXT NOT NULL,
+            updated_at TEXT NOT NULL,
+            result TEXT,
+            review TEXT,
+            ask_id TEXT,
+            waits INTEGER NOT NULL DEFAULT 0,
+            error TEXT NOT NULL DEFAULT '',
+            write_back TEXT NOT NULL DEFAULT 'none' CHECK (write_back IN ('none', 'open', 'closed'))
+        );
+        CREATE INDEX runs_of_ticket ON runs (graph, ticket_hash, seq);
+        CREATE INDEX runs_by_ticket_id ON runs (ticket_id, seq);
+        CREATE INDEX runs_by_status ON runs (status, seq);
+        CREATE INDEX runs_to_write_back ON runs (write_back) WHERE write_back = 'open';
+        CREATE TABLE decisions (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            run_id TEXT NOT NULL REFERENCES runs (run_id),
+            ask_id TEXT NOT NULL,
+            decision TEXT NOT NULL,
+            UNIQUE (run_id, ask_id)
+        );
+        CREATE TABLE receipts (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            run_id TEXT NOT NULL REFERENCES runs (run_id),
+            action_id TEXT NOT NULL,
+            receipt TEXT NOT NULL,
+            UNIQUE (run_id, action_id)
+        );
+        """,
+    ),
+)
+"""``seq`` numbers runs in the order of their claims, and is the byte of the lock file that stands for the run.
+``waits`` is 1 while a person has not answered ``ask_id``; ``write_back`` is ``open`` from an approval to its end."""
+
+
+def to_text(moment: datetime) -> str:
+    """Return a moment as text that sorts by time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def to_json(model: BaseModel) -> str:
+    """Return a model as it is stored."""
+    return model.model_dump_json()
+
+
+def build_records(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list[RunRecord]:
+    """Return rows of ``runs`` with their decisions and receipts. Raises StoreError for a row that is damaged."""
+    ids = [row["run_id"] for row in rows]
+    decisions, receipts = _children(connection, "decisions", ids), _children(connection, "receipts", ids)
+    return [_record(row, decisions[row["run_id"]], receipts[row["run_id"]]) for row in rows]
+
+
+def _children(connection: sqlite3.Connection, table: str, run_ids: Sequence[str]) -> dict[str, list[str]]:
+    column = {"decisions": "decision", "receipts": "receipt"}[table]
+    sql = f"SELECT run_id, {column} FROM {table} WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY seq"  # noqa: S608 - two names of ours
+    found: dict[str, list[str]] = defaultdict(list)
+    for run_id, text in connection.execute(sql, (json.dumps(run_ids),)):
+        found[run_id].append(text)
+    return found
+
+
+def _record(row: sqlite3.Row, decisions: Sequence[str], receipts: Sequence[str]) -> RunRecord:
+    try:
+        return RunRecord(
+            run_id=row["run_id"],
+            ticket=Ticket.model_validate_json(row["ticket"]),
+            ticket_hash=row["ticket_hash"],
+            graph=row["graph"],
+            status=row["status"],
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+            result=RunResult.model_validate_json(row["result"]) if row["result"] else None,
+            review=ReviewRequest.model_validate_json(row["review"]) if row["review"] else None,
+            decisions=tuple(Decision.model_validate_json(text) for text in decisions),
+            receipts=tuple(Receipt.model_validate_json(text) for text in receipts),
+            error=row["error"],
+        )
+    except ValidationError as exc:
+        raise StoreError(
+            f"runs.db: run {row['run_id']} cannot be read ({exc.error_count()} wrong fields); restore a backup, or"
+            " upgrade deskhand if a newer one wrote it"
+        ) from exc

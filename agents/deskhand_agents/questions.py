@@ -15,15 +15,22 @@ MAX_QUESTIONS = 4
 MAX_QUERY_CHARS = 300
 
 _ASKS = re.compile(
-    r"^(?:(?:and|but|also|so|or|then|hi|hello|oh|a\)|b\)|c\)|d\)|\d\)|first|second|secondly|finally|please|thanks)[,:]?\s+)*"
-    r"(?:how|what|when|where|which|who|why|can|could|do|does|did|is|are|was|were|will|would|should|may|has|have|shall|am i|any news)\b"
+    r"^(?:(?:and|but|also|so|or|then|hi|hello|oh|a\)|b\)|c\)|d\)|\d\)|first|second|secondly"
+    r"|finally|please|thanks)[,:]?\s+)*"
+    r"(?:how|what|when|where|which|who|why|can|could|do|does|did|is|are|was|were|will|would|should"
+    r"|may|has|have|shall|am i|any news)\b"
 )
 _WANTS = re.compile(
-    r"\b(?:i(?:'d| would)? (?:like|want|need|wish) (?:to|an?|the|my)|please (?:send|tell|cancel|refund|change|confirm|let me know|help|take|stop|delete"
-    r"|replace|check|explain)|let me know (?:if|whether|how|what|when)|i(?:'m| am) (?:wondering|asking|trying to|looking for)|wondering (?:if|whether|how)"
+    r"\b(?:i(?:'d| would)? (?:like|want|need|wish) (?:to|an?|the|my)|please (?:send|tell|cancel"
+    r"|refund|change|confirm|let me know|help|take|stop|delete"
+    r"|replace|check|explain)|let me know (?:if|whether|how|what|when)|i(?:'m| am) (?:wondering"
+    r"|asking|trying to|looking for)|wondering (?:if|whether|how)"
     r"|tell me|i do ?n[o']t (?:know|understand) (?:how|what|why|if|whether))\b"
 )
-_CHATTER = re.compile(r"^(?:how are you|hope (?:you|this)|can you help(?: me)?\??$|could you help(?: me)?\??$|right\?$|ok\?$|really\?$|any idea\w*\?$)")
+_CHATTER = re.compile(
+    r"^(?:how are you|hope (?:you|this)|can you help(?: me)?\??$|could you help(?: me)?\??$"
+    r"|right\?$|ok\?$|really\?$|any idea\w*\?$)"
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,11 @@ def is_question(sentence: str) -> bool:
     folded = fold(sentence)
     if _CHATTER.match(folded):
         return False
-    return sentence.rstrip(" \"')").endswith(("?", "？")) or bool(_ASKS.match(folded) and len(folded.split()) > 3 and folded[-1:] != "!") or bool(_WANTS.search(folded))
+    return (
+        sentence.rstrip(" \"')").endswith(("?", "\uff1f"))
+        or bool(_ASKS.match(folded) and len(folded.split()) > 3 and folded[-1:] != "!")
+        or bool(_WANTS.search(folded))
+    )
 
 
 def _open_messages(view: TicketView) -> list[str]:

@@ -47,6 +47,8 @@ REASONS: dict[str, str] = {
     "expired_commitment": "The draft promises something whose source is no longer valid.",
     "tone": "A word or sign in the draft is on the list of what replies avoid.",
     "too_long": "The draft is longer than replies should be.",
+    # decide
+    "review_by_default": "Nothing is wrong; nothing is sent without a person unless policy.toml allows it.",
 }
 """Code -> what it means, in one line. docs/reasons.md is made from it."""
 

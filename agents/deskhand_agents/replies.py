@@ -32,7 +32,7 @@ LANGUAGES = frozenset({"en"})
 def greet(brand: Brand, name: str, language: str) -> str:
     """Return the greeting for a customer by first name; the nameless one when the name is unknown or no name."""
     first = name.split()[0] if name.split() else ""
-    if re.fullmatch(r"[^\W\d_][\w'’-]{0,29}\.?", first) and "@" not in name:
+    if re.fullmatch(r"[^\W\d_][\w'\u2019-]{0,29}\.?", first) and "@" not in name:
         greeting = brand.greetings.get(language) or brand.greetings.get("en", "Hello {name},")
         return greeting.format(name=first)
     return brand.nameless_greetings.get(language) or brand.nameless_greetings.get("en", "Hello,")
@@ -43,23 +43,31 @@ def state_record(finding: Finding) -> str:
     facts = finding.facts
     if "subscription_id" in facts:
         return _sentence(
-            f"Your plan {facts['subscription_id']}" + _with(" ({})", facts.get("plan")) + f" has the status {_plain(facts.get('status'))}",
+            f"Your plan {facts['subscription_id']}"
+            + _with(" ({})", facts.get("plan"))
+            + f" has the status {_plain(facts.get('status'))}",
             _with("the next box is due on {}", _day(facts.get("next_shipment_at"))),
             _with("its price is {}", _money(facts.get("price"))),
         )
     if "return_id" in facts:
         return _sentence(
-            f"Return {facts['return_id']}" + _with(" for order {}", facts.get("order_id")) + f" has the status {_plain(facts.get('status'))}",
+            f"Return {facts['return_id']}"
+            + _with(" for order {}", facts.get("order_id"))
+            + f" has the status {_plain(facts.get('status'))}",
             _with("it reached us on {}", _day(facts.get("received_at"))),
             _with("the refund is {}", _money(facts.get("refund"))),
             _with("it was paid out on {}", _day(facts.get("refunded_at"))),
         )
     if "order_id" in facts:
         return _sentence(
-            f"Order {facts['order_id']}" + _with(" of {}", _day(facts.get("placed_at"))) + f" has the status {_plain(facts.get('status'))}",
-            _with("it was sent on {}", _day(facts.get("shipped_at"))) + _with(" with {}", facts.get("carrier") if facts.get("shipped_at") else None),
+            f"Order {facts['order_id']}"
+            + _with(" of {}", _day(facts.get("placed_at")))
+            + f" has the status {_plain(facts.get('status'))}",
+            _with("it was sent on {}", _day(facts.get("shipped_at")))
+            + _with(" with {}", facts.get("carrier") if facts.get("shipped_at") else None),
             _with("the tracking number is {}", facts.get("tracking_number")),
-            _with("it was delivered on {}", _day(facts.get("delivered_at"))) or _with("delivery was expected by {}", _day(facts.get("estimated_delivery"))),
+            _with("it was delivered on {}", _day(facts.get("delivered_at")))
+            or _with("delivery was expected by {}", _day(facts.get("estimated_delivery"))),
         )
     return ""
 

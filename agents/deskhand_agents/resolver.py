@@ -12,7 +12,7 @@ from deskhand.context import RunContext
 from deskhand.errors import ToolFailed, ToolRetry
 from deskhand.schema import Json
 from deskhand.view import TicketView
-from deskhand_agents.entities import EntityKind, find_entities, values_of
+from deskhand_agents.entities import EntityKind, find_entities
 from deskhand_agents.injection import neutral_view
 from deskhand_agents.reasons import reason
 
@@ -159,7 +159,9 @@ class _Reader(Generic[S]):
         n_missing = len(self.not_found)
         return Answer(
             value=Resolution(found, tuple(self.not_found)),
-            confidence=1.0 if not n_named else round(max(0, min(n_named, MAX_LOOKUPS) - n_missing) / min(n_named, MAX_LOOKUPS), 3),
+            confidence=1.0
+            if not n_named
+            else round(max(0, min(n_named, MAX_LOOKUPS) - n_missing) / min(n_named, MAX_LOOKUPS), 3),
             strategy=name,
             evidence=tuple(Evidence(kind="record", ref=f"{f.tool}:{f.subject}") for f in found),
             reasons=tuple(self.reasons),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -120,7 +121,7 @@ def _weigh_mail(name: str, signals: Sequence[Signal], text: str, extra: Sequence
 def _auto_reply_weights(view: TicketView, ticket: Ticket | None) -> list[tuple[str, float]]:
     found = []
     if AUTO_REPLY_SUBJECT.search(fold(view.subject)):
-        found.append(("subject", 0.7))
+        found.append(("subject", 0.88))
     header = str((ticket.fields if ticket else {}).get("auto_submitted", "no")).lower()
     if header not in ("no", "", "none", "false"):
         found.append(("header", 0.9))
@@ -180,7 +181,7 @@ def _is_loop(ticket: Ticket) -> bool:
         return False
     prompt = [
         after
-        for before, after in zip(messages, messages[1:], strict=False)
+        for before, after in itertools.pairwise(messages)
         if before.role in (Role.agent, Role.bot)
         and after.role is Role.customer
         and fold(after.text) == fold(newest.text)

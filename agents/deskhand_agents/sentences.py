@@ -28,8 +28,10 @@ _SIGN_OFF = re.compile(
 )
 _GREETING = re.compile(
     r"^\W*(?:hi|hello|hey|hiya|dear|good (?:morning|afternoon|evening|day)|greetings|to whom it may concern"
-    r"|hallo|guten (?:tag|morgen|abend)|sehr geehrte\w*|liebe[rs]?|moin|bonjour|bonsoir|salut|hola|buen[oa]s (?:días|tardes)"
-    r"|estimad[oa]s?|ciao|buongiorno|salve|goedemiddag|goedemorgen|beste|geachte)\b(?:[ ,]+[^\s,.!?]+){0,4}\s*[,.!:]*\s*$",
+    r"|hallo|guten (?:tag|morgen|abend)|sehr geehrte\w*|liebe[rs]?|moin|bonjour|bonsoir|salut|hola"
+    r"|buen[oa]s (?:días|tardes)"
+    r"|estimad[oa]s?|ciao|buongiorno|salve|goedemiddag|goedemorgen|beste"
+    r"|geachte)\b(?:[ ,]+[^\s,.!?]+){0,4}\s*[,.!:]*\s*$",
     re.IGNORECASE,
 )
 _INLINE_GREETING = re.compile(
@@ -37,14 +39,96 @@ _INLINE_GREETING = re.compile(
     re.IGNORECASE,
 )
 _POSTSCRIPT = re.compile(r"^\s*p\.?\s?s\.?[\s:,]", re.IGNORECASE)
-_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|mr|mrs|ms|dr|no|nr|approx|incl|excl|etc|vs|z\.b|bzw|ca|st|art)|\b\w)\.$", re.I)
-_BREAK = re.compile(r"(?<=[.!?…])[\"')\]]*\s+(?=[^\s,;])|(?<=[。！？])")
-_BULLET = re.compile(r"^\s*(?:[-*•–]|\d{1,2}[.)])\s+")
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|mr|mrs|ms|dr|no|nr|approx|incl|excl|etc|vs|z\.b|bzw|ca|st|art)|\b\w)\.$", re.I
+)
+_BREAK = re.compile(r"(?<=[.!?…])[\"')\]]*\s+(?=[^\s,;])|(?<=[。\uff01\uff1f])")
+_BULLET = re.compile(r"^\s*(?:[-*•\u2013]|\d{1,2}[.)])\s+")
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?")
 _STOP = frozenset(
-    "a an and any are as at be been but by can could did do does for from get got had has have hello hi how i if in is it "
-    "its just me my no not of on or our please so some that the their them then there they this to up us was we were what "
-    "when where which who why will with would you your im ive also am about after been being than too thanks thank".split()
+    [
+        "a",
+        "an",
+        "and",
+        "any",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "but",
+        "by",
+        "can",
+        "could",
+        "did",
+        "do",
+        "does",
+        "for",
+        "from",
+        "get",
+        "got",
+        "had",
+        "has",
+        "have",
+        "hello",
+        "hi",
+        "how",
+        "i",
+        "if",
+        "in",
+        "is",
+        "it",
+        "its",
+        "just",
+        "me",
+        "my",
+        "no",
+        "not",
+        "of",
+        "on",
+        "or",
+        "our",
+        "please",
+        "so",
+        "some",
+        "that",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "they",
+        "this",
+        "to",
+        "up",
+        "us",
+        "was",
+        "we",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "why",
+        "will",
+        "with",
+        "would",
+        "you",
+        "your",
+        "im",
+        "ive",
+        "also",
+        "am",
+        "about",
+        "after",
+        "been",
+        "being",
+        "than",
+        "too",
+        "thanks",
+        "thank",
+    ]
 )
 
 
@@ -124,5 +208,5 @@ def compact(text: str) -> str:
 
 
 def nameless(text: str) -> str:
-    """Return masked text with placeholders reduced to their kind, ``[EMAIL]``: alike in every ticket, never unmasked."""
+    """Return masked text with placeholders reduced to their kind, ``[EMAIL]``: alike everywhere, never unmasked."""
     return PLACEHOLDER.sub(lambda match: f"{match[0].split('_')[0]}]", text)

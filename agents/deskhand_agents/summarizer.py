@@ -18,11 +18,14 @@ from deskhand_agents.sentences import body_sentences, content_words, count_words
 MAX_WORDS = 120
 
 _TRIED = re.compile(
-    r"\b(?:i(?:'ve| have)? (?:already |also )?(?:tried|checked|restarted|reset|cleaned|replaced|updated|reinstalled|contacted|called|sent|returned|unplugged|changed)"
-    r"|we(?:'ve| have)? (?:sent|replaced|refunded|checked|asked|issued|cancelled|booked|shipped)|(?:did|does) not help|did ?n.t (?:help|work)|still (?:shows|the same|no|not|broken))\b"
+    r"\b(?:i(?:'ve| have)? (?:already |also )?(?:tried|checked|restarted|reset|cleaned|replaced"
+    r"|updated|reinstalled|contacted|called|sent|returned|unplugged|changed)"
+    r"|we(?:'ve| have)? (?:sent|replaced|refunded|checked|asked|issued|cancelled|booked|shipped)"
+    r"|(?:did|does) not help|did ?n.t (?:help|work)|still (?:shows|the same|no|not|broken))\b"
 )
 _CORE = re.compile(
-    r"\b(?:not|n't|never|no longer|broken|missing|wrong|damaged|cracked|late|lost|error|refund|return|cancel|charged|invoice|arrived|ordered|want|need|would like)\b"
+    r"\b(?:not|n't|never|no longer|broken|missing|wrong|damaged|cracked|late|lost|error|refund"
+    r"|return|cancel|charged|invoice|arrived|ordered|want|need|would like)\b"
 )
 _NAMES = {Role.customer: "Customer", Role.agent: "We", Role.bot: "Bot"}
 
@@ -91,7 +94,10 @@ def _choose(picks: list[_Pick], turns: list[Turn]) -> list[_Pick]:
     """Take the best sentences that fit; the opening and the newest customer message always have one each."""
     ranked = sorted(picks, key=lambda pick: (-pick.score, pick.turn, pick.place))
     customer = [number for number, turn in enumerate(turns) if turn.role is Role.customer]
-    first = [next((pick for pick in ranked if pick.turn == number), None) for number in dict.fromkeys((*customer[:1], *customer[-1:]))]
+    first = [
+        next((pick for pick in ranked if pick.turn == number), None)
+        for number in dict.fromkeys((*customer[:1], *customer[-1:]))
+    ]
     order = list(dict.fromkeys([pick for pick in first if pick] + [pick for pick in ranked if pick.score > 0.5]))
     chosen: list[_Pick] = []
     for pick in order:

@@ -10,39 +10,52 @@ from deskhand.tickets import Priority
 
 _ORDER = tuple(Priority)
 _DANGER = re.compile(
-    r"\b(?:smok(?:e|ing|ed)(?! detector)|burn(?:t|ed|ing|s)?(?! cd)|fire|spark(?:s|ed|ing)?|electric(?:al)? shock|shock(?:ed)? me|got a shock"
+    r"\b(?:smok(?:e|ing|ed)(?! detector)|burn(?:t|ed|ing|s)?(?! cd)|fire|spark(?:s|ed|ing)?"
+    r"|electric(?:al)? shock|shock(?:ed)? me|got a shock"
     r"|melt(?:ed|ing)|explod\w+|injur\w+|ambulance|hospital|electrocut\w+|smells? (?:of |like )?burn\w*|gas leak)\b"
 )
 _URGENT = re.compile(
-    r"\b(?:urgent(?:ly)?|asap|as soon as possible|immediately|right away|emergency|straight away|critical|time.sensitive)\b"
+    r"\b(?:urgent(?:ly)?|asap|as soon as possible|immediately|right away|emergency|straight away"
+    r"|critical|time.sensitive)\b"
 )
 _DEADLINE = re.compile(
-    r"\b(?:(?:by|before|until|no later than) (?:today|tonight|tomorrow|noon|(?:this |next )?(?:mon|tues|wednes|thurs|fri|satur|sun)day)"
-    r"|(?:today|tomorrow)(?: morning| evening| night)?\b(?=.{0,40}\b(?:birthday|party|leav|travel|event|deadline|due|closes|charge|ship)))"
+    r"\b(?:(?:by|before|until|no later than) (?:today|tonight|tomorrow|noon|(?:this |next )?(?:mon"
+    r"|tues|wednes|thurs|fri|satur|sun)day)"
+    r"|(?:today|tomorrow)(?: morning| evening| night)?\b(?=.{0,40}\b(?:birthday|party|leav|travel"
+    r"|event|deadline|due|closes|charge|ship)))"
 )
 _MONEY_AT_RISK = re.compile(
-    r"\b(?:charged (?:me )?(?:twice|double|again)|double charge|unauthori[sz]ed|hacked|someone else (?:is |has )?(?:us|log|order)\w*|fraud\w*"
+    r"\b(?:charged (?:me )?(?:twice|double|again)|double charge|unauthori[sz]ed|hacked"
+    r"|someone else (?:is |has )?(?:us|log|order)\w*|fraud\w*"
     r"|stolen|not my (?:order|purchase)|did ?n[o']t (?:make|place|authori[sz]e)|chargeback)\b"
 )
 _CHASING = re.compile(
-    r"\b(?:still (?:no|not|have ?n.t|has ?n.t|waiting)|(?:second|third|fourth|2nd|3rd|4th) (?:time|email|mail|message|ticket)"
-    r"|no (?:reply|answer|response)|nobody (?:answers|replied)|chasing|for the last time|weeks? (?:ago|later|now)|again and again)\b"
+    r"\b(?:still (?:no|not|have ?n.t|has ?n.t|waiting)|(?:second|third|fourth|2nd|3rd|4th) (?:time"
+    r"|email|mail|message|ticket)"
+    r"|no (?:reply|answer|response)|nobody (?:answers|replied)|chasing|for the last time"
+    r"|weeks? (?:ago|later|now)|again and again)\b"
 )
 _CALM = re.compile(
-    r"\b(?:no (?:rush|hurry)|not urgent|when(?:ever)? you (?:have|get) (?:a )?(?:moment|time|chance)|just (?:wondering|curious|a question)"
+    r"\b(?:no (?:rush|hurry)|not urgent|when(?:ever)? you (?:have|get) (?:a )?(?:moment|time"
+    r"|chance)|just (?:wondering|curious|a question)"
     r"|feature request|suggestion|quick question|thinking (?:of|about) buying|before i buy)\b"
 )
 _NEGATIVE = re.compile(
-    r"\b(?:angry|furious|annoy\w*|disappoint\w*|frustrat\w*|ridiculous|unacceptable|terrible|awful|horrible|worst|useless|fed up|disgust\w*"
-    r"|scam|rip.?off|joke|appalling|upset|outrag\w*|not (?:happy|acceptable|good enough)|unhappy|never again|waste of|broken|sick of|shame"
+    r"\b(?:angry|furious|annoy\w*|disappoint\w*|frustrat\w*|ridiculous|unacceptable|terrible|awful"
+    r"|horrible|worst|useless|fed up|disgust\w*"
+    r"|scam|rip.?off|joke|appalling|upset|outrag\w*|not (?:happy|acceptable|good enough)|unhappy"
+    r"|never again|waste of|broken|sick of|shame"
     r"|poor (?:service|quality)|let down|rubbish|pathetic|no (?:reply|answer|response)|still (?:no|not|waiting))\b"
 )
 _POSITIVE = re.compile(
-    r"\b(?:love|loving|great|excellent|awesome|fantastic|wonderful|amazing|perfect\w*|delighted|happy with|very happy|brilliant|superb|pleased"
+    r"\b(?:love|loving|great|excellent|awesome|fantastic|wonderful|amazing|perfect\w*|delighted"
+    r"|happy with|very happy|brilliant|superb|pleased"
     r"|impressed|thank you so much|thanks so much|well done|lovely|enjoy\w*)\b"
 )
 _SHOUTED = re.compile(r"\b[A-Z]{4,}\b")
-_CODE_LIKE = re.compile(r"\b[A-Z]+-?\d[\w-]*|\[[A-Z]+_\d+\]|\b(?:HTTP|URL|USB|LED|VAT|IBAN|PDF|ASAP|FAQ|GDPR|WLAN|PIN)\b")
+_CODE_LIKE = re.compile(
+    r"\b[A-Z]+-?\d[\w-]*|\[[A-Z]+_\d+\]|\b(?:HTTP|URL|USB|LED|VAT|IBAN|PDF|ASAP|FAQ|GDPR|WLAN|PIN)\b"
+)
 
 
 def judge_priority(text: str, *, default: Priority = Priority.normal, flags: tuple[str, ...] = ()) -> Priority:

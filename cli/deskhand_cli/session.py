@@ -34,9 +34,8 @@ def bring_up_to_date(workspace: Workspace) -> None:
     if workspace.knowledge.is_stale():
         with progress("reading knowledge") as report:
             workspace.knowledge.ingest(progress=report)
-    if workspace.triage_is_stale():
-        with progress("learning from labelled tickets") as report:
-            workspace.fit_triage(progress=report)
+    with progress("learning from labelled tickets") as report:
+        workspace.learn(report)
     if workspace.knowledge.n_articles == 0:
         say(
             f"note: no articles in {workspace.folder.knowledge}; drafts cannot quote anything, add Markdown files there"

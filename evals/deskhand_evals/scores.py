@@ -78,7 +78,7 @@ class TextScore:
     forbidden: tuple[tuple[str, str], ...]
 
 
-def score_texts(samples: Sequence[DraftSample] | Sequence[SummarySample], texts: Sequence[str]) -> TextScore:
+def score_texts(samples: Sequence[DraftSample | SummarySample], texts: Sequence[str]) -> TextScore:
     """Return how many required facts the texts state, and every forbidden one. A missing text is ``""``."""
     missing: list[tuple[str, str]] = []
     forbidden: list[tuple[str, str]] = []

@@ -14,7 +14,7 @@ from deskhand.vault import PatternVault, Vault, map_strings
 
 M = TypeVar("M", bound=Model)
 _COPIED = ("triage", "summary", "draft", "decision", "actions", "findings", "passages", "trace")
-_INTERNAL = frozenset({"ticket", "round", "instruction", "vault", "view", "flags", "review"})
+_INTERNAL = frozenset({"ticket", "round", "instruction", "vault", "view", "language", "flags", "not_found", "review"})
 _JSON: TypeAdapter[Json] = TypeAdapter(Json)
 
 

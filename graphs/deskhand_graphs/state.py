@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from deskhand.actions import Action, Decision, Receipt, ReviewRequest
-from deskhand.answers import Citation, Commitment, Draft, Evidence, Finding, Passage, Reason, Summary, Triage, Usage
+from deskhand.actions import Action, ActionVerdict, Decision, Verdict
+from deskhand.answers import (
+    Citation,
+    Commitment,
+    CommitmentKind,
+    CommitmentStatus,
+    Draft,
+    Evidence,
+    Finding,
+    Passage,
+    Reason,
+    Sentiment,
+    Summary,
+    Triage,
+    Usage,
+)
 from deskhand.records import Outcome, Span
 from deskhand.tickets import Attachment, Message, Priority, Requester, Role, Ticket
 from deskhand.view import TicketView, Turn
@@ -28,16 +42,18 @@ class SupportState(TypedDict, total=False):
     other key it shares with this state is printed the same way.
     """
 
-    ticket: Ticket  # given by the caller; read by screen, gather, decide
+    ticket: Ticket  # given by the caller; read by screen and gather
     round: int  # how often a reviewer asked again; written by review, read by every node for its path
     instruction: str  # what the reviewer wants done differently; written by review, read by gather and draft
     vault: Annotated[dict[str, str], merge]  # placeholder -> value; kept by step() around every node
     trace: Annotated[tuple[Span, ...], append]  # written by step() around every node
     view: TicketView  # written by screen; what agents read instead of the ticket
-    flags: tuple[str, ...]  # written by screen; read by triage and decide
+    language: str | None  # written by screen; None when it cannot be told
+    flags: tuple[str, ...]  # written by screen; read by triage
     triage: Triage  # written by triage; read by gather, draft, decide
     passages: tuple[Passage, ...]  # written by gather; read by draft, check
     findings: tuple[Finding, ...]  # written by gather; read by draft, check
+    not_found: tuple[str, ...]  # written by gather; records that the requester does not have
     summary: Summary | None  # written by summarize; for the reviewer
     draft: Draft | None  # written by draft, check and review (an edit)
     actions: tuple[Action, ...]  # written by gather; read by decide, review
@@ -51,7 +67,7 @@ class SupportState(TypedDict, total=False):
 
 CHECKPOINT_TYPES: tuple[type, ...] = (
     *(Ticket, Message, Requester, Attachment, Role, Priority, TicketView, Turn),
-    *(Triage, Summary, Passage, Finding, Draft, Citation, Commitment, Reason, Evidence, Usage, Span),
-    *(Action, Decision, ReviewRequest, Receipt, Outcome),
+    *(Triage, Sentiment, Summary, Passage, Finding, Draft, Citation, Reason, Evidence, Usage, Span),
+    *(Commitment, CommitmentKind, CommitmentStatus, Action, ActionVerdict, Decision, Verdict, Outcome),
 )
-"""The only types of ours that a checkpoint may bring back to life; enums inside models come as text."""
+"""The only types of ours that a checkpoint may bring back to life."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from deskhand.context import RunContext
-from deskhand.schema import Json
+from deskhand.telemetry import Tracer
 
 if TYPE_CHECKING:
     from langgraph.runtime import Runtime
@@ -17,17 +18,16 @@ NodeFunction = Callable[[Any, RunContext], Awaitable[dict[str, Any]]]
 def step(name: str, function: NodeFunction) -> Callable[..., Awaitable[dict[str, Any]]]:
     """Return a LangGraph node that runs ``function(state, ctx)`` at its own place in the run.
 
-    The node knows its path for recordings (``<name>#<round>``), has the vault of the whole run, and leaves a
-    span in ``trace``. A function may put attributes of the span under the key ``span``.
+    The node knows its path for recordings (``<name>#<round>``), has the vault of the whole run, and leaves its
+    span, and those that its agents made, in ``trace``.
     """
 
     async def node(state: dict[str, Any], runtime: Runtime[RunContext]) -> dict[str, Any]:
-        ctx = runtime.context.at(f"{name}#{state.get('round', 0)}")
+        # A tracer of its own: a node that is interrupted or fails leaves no spans behind for the next.
+        ctx = replace(runtime.context.at(f"{name}#{state.get('round', 0)}"), tracer=Tracer())
         ctx.vault.restore(state.get("vault", {}))
-        with ctx.tracer.span(name) as attributes:
-            update = dict(await function(state, ctx))
-            shown: dict[str, Json] = update.pop("span", {})
-            attributes.update(shown)
+        with ctx.tracer.span(name):
+            update = await function(state, ctx)
         return {**update, "vault": ctx.vault.export(), "trace": ctx.tracer.drain()}
 
     node.__annotations__ = {}  # LangGraph would take the state's annotation for the node's input schema

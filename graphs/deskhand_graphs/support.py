@@ -12,18 +12,33 @@ and the toolbox, so that a recorded run can be replayed.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from deskhand.actions import ActionVerdict, Decision, Effect, ReviewRequest, Verdict
-from deskhand.answers import Answer, Draft, Passage, Reason
+from deskhand.answers import Answer, Draft, Evidence, Passage
 from deskhand.context import RunContext
 from deskhand.recorder import CallKind
 from deskhand.records import Outcome
 from deskhand.schema import Json
 from deskhand.vault import map_strings
 from deskhand.view import view_ticket
-from deskhand_agents import CheckTask, DraftTask, ResolveTask, neutral_view, screen
+from deskhand_agents import (
+    CheckTask,
+    DraftTask,
+    Flag,
+    Resolution,
+    ResolveTask,
+    SummaryTask,
+    TriageTask,
+    check_draft,
+    detect_language,
+    find_questions,
+    knows_language,
+    reason,
+    screen,
+)
 from deskhand_graphs.state import SupportState
 from deskhand_graphs.step import step
 from deskhand_tools import REPLY, Scope
@@ -34,7 +49,6 @@ if TYPE_CHECKING:
     from deskhand_graphs.workspace import Workspace
 
 Update = dict[str, Any]
-_HUMAN_ONLY_FLAGS = {"injection": "injection_suspected", "fraud_sign": "fraud_suspected", "threat": "threat"}
 
 
 def build_graph(workspace: Workspace) -> StateGraph[SupportState, RunContext]:
@@ -69,12 +83,11 @@ def _after_review(state: SupportState) -> str:
 
 
 def _kept(node: str, ctx: RunContext, answer: Answer[Any]) -> Update:
-    """Return what the state keeps of an answer besides its value, and the attributes of the node's span."""
+    """Return what the state keeps of an answer besides its value."""
     return {
         "reasons": {node: answer.reasons},
         "evidence": {node: answer.evidence},
         "usage": {ctx.path: answer.usage},
-        "span": {"strategy": answer.strategy, "confidence": round(answer.confidence, 4)},
     }
 
 
@@ -89,32 +102,47 @@ class Support:
         ticket = state["ticket"]
         view = view_ticket(ticket, ctx.vault)
         screening = screen(ticket, view)
-        update: Update = {"view": view, "flags": screening.flags, "reasons": {"screen": screening.reasons}}
+        update: Update = {
+            "view": view,
+            "language": detect_language(view.customer_text).language,
+            "flags": screening.flag_names,
+            "reasons": {"screen": screening.reasons},
+            "evidence": {"screen": tuple(_flag_evidence(flag) for flag in screening.flags)},
+        }
         if screening.decision == "nothing":
             update |= {"decision": Outcome.nothing, "needs_human": False}
         return update
 
     async def triage(self, state: SupportState, ctx: RunContext) -> Update:
         """Say what the ticket is about."""
-        answer = await self._workspace.triage.run(neutral_view(state["view"]), ctx)
-        value = answer.value.model_copy(update={"flags": state["flags"]}) if answer.value else None
-        return {"triage": value, **_kept("triage", ctx, answer)}
+        task = TriageTask(view=state["view"], flags=state["flags"], language=state["language"])
+        answer = await self._workspace.triage.run(task, ctx)
+        return {"triage": answer.value, **_kept("triage", ctx, answer)}
 
     async def gather(self, state: SupportState, ctx: RunContext) -> Update:
         """Read records and knowledge that may answer the ticket."""
-        view = neutral_view(state["view"])
         today = ctx.now().date()
         scope = Scope(ticket_id=state["ticket"].id, requester=state["ticket"].requester, today=today)
-        resolve = ResolveTask(view=view, triage=state["triage"], scope=scope)
-        answer = await self._workspace.resolver.run(resolve, ctx)
-        queries = self._workspace.questions(view, state.get("instruction", ""))
-        passages = await self._search(queries, today, ctx)
-        findings = answer.value.findings if answer.value else ()
-        actions = answer.value.actions if answer.value else ()
-        return {"findings": findings, "actions": actions, "passages": passages, **_kept("gather", ctx, answer)}
+        task = ResolveTask(view=state["view"], scope=scope, triage=state["triage"])
+        answer = await self._workspace.resolver.run(task, ctx)
+        resolution = answer.value or Resolution()
+        queries = [question.query for question in find_questions(state["view"])]
+        instruction = state.get("instruction", "")
+        passages = await self._search([*queries, *([instruction] if instruction else [])], state, today, ctx)
+        return {
+            "findings": resolution.findings,
+            "not_found": resolution.not_found,
+            "actions": resolution.actions,
+            "passages": passages,
+            **_kept("gather", ctx, answer),
+        }
 
-    async def _search(self, queries: tuple[str, ...], today: date, ctx: RunContext) -> tuple[Passage, ...]:
-        """Return the best passages over all questions, best first, each once."""
+    async def _search(
+        self, queries: Sequence[str], state: SupportState, today: date, ctx: RunContext
+    ) -> tuple[Passage, ...]:
+        """Return the best passages over all questions, best first, each once; none in a language we cannot read."""
+        if not knows_language(self._workspace.encoder(), state["language"]):
+            return ()
         best: dict[str, Passage] = {}
         for query in queries:
             for passage in await self._search_one(query, today, ctx):
@@ -150,48 +178,44 @@ class Support:
 
     async def summarize(self, state: SupportState, ctx: RunContext) -> Update:
         """Say in a few words who wants what."""
-        answer = await self._workspace.summarizer.run(state["view"], ctx)
+        task = SummaryTask(view=state["view"], language=state["language"])
+        answer = await self._workspace.summarizer.run(task, ctx)
         return {"summary": answer.value, **_kept("summarize", ctx, answer)}
 
     async def draft(self, state: SupportState, ctx: RunContext) -> Update:
         """Write a reply from the passages and records, or none."""
         task = DraftTask(
-            view=neutral_view(state["view"]),
-            triage=state["triage"],
+            view=state["view"],
             passages=state["passages"],
             findings=state["findings"],
-            instruction=state.get("instruction", ""),
+            triage=state["triage"],
+            not_found=state["not_found"],
+            language=state["language"],
         )
         answer = await self._workspace.drafter.run(task, ctx)
         return {"draft": answer.value, **_kept("draft", ctx, answer)}
 
     async def check(self, state: SupportState, ctx: RunContext) -> Update:
         """Check the draft's citations, promises, language and personal data."""
-        draft = state["draft"]
-        if draft is None:
-            return {"reasons": {"check": ()}}
         task = CheckTask(
-            draft=draft,
+            draft=state["draft"],
             view=state["view"],
+            today=ctx.now().date(),
             passages=state["passages"],
             findings=state["findings"],
-            today=ctx.now().date(),
+            language=state["language"],
+            brand=self._workspace.folder.config.brand,
         )
-        checked = await self._workspace.checker(task, ctx)
+        checked = check_draft(task)
         return {"draft": checked.draft, "reasons": {"check": checked.reasons}}
 
     async def decide(self, state: SupportState, ctx: RunContext) -> Update:
-        """Choose between sending, asking a person, and doing nothing. The default is to ask."""
-        flagged = tuple(
-            Reason(code=code, detail=f"the ticket carries the flag {flag!r}")
-            for flag, code in _HUMAN_ONLY_FLAGS.items()
-            if flag in state["flags"]
-        )
-        known = [reason for reasons in state["reasons"].values() for reason in reasons]
-        may_send = self._may_send(state) and not known and not flagged
-        reasons = flagged or (() if known or may_send else (_BY_DEFAULT,))
+        """Choose between sending and asking a person. The default is to ask."""
+        has_reasons = any(state["reasons"].values())
+        may_send = not has_reasons and self._may_send(state)
+        by_default = () if may_send or has_reasons else (reason("review_by_default"),)
         decision = Outcome.send if may_send else Outcome.review
-        return {"decision": decision, "needs_human": not may_send, "reasons": {"decide": reasons}}
+        return {"decision": decision, "needs_human": not may_send, "reasons": {"decide": by_default}}
 
     def _may_send(self, state: SupportState) -> bool:
         if state["draft"] is None or not (state["triage"] and state["triage"].certified):
@@ -219,7 +243,8 @@ class Support:
         return {"review": decision, **_after_decision(state, decision)}
 
 
-_BY_DEFAULT = Reason(code="review_by_default", detail="nothing is sent without a person, unless policy.toml allows it")
+def _flag_evidence(flag: Flag) -> Evidence:
+    return Evidence(kind="flag", ref=flag.name, text=", ".join(flag.signs), score=flag.confidence)
 
 
 def _after_decision(state: SupportState, decision: Decision) -> Update:

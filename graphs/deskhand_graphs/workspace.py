@@ -17,10 +17,18 @@ if TYPE_CHECKING:
     from langgraph.graph import StateGraph
 
     from deskhand.answers import Draft, Summary, Triage
-    from deskhand.view import TicketView
-    from deskhand_agents import Cascade, DraftTask, Resolution, ResolveTask
+    from deskhand_agents import (
+        Cascade,
+        DraftTask,
+        ExamplesTriage,
+        LabelledTicket,
+        Resolution,
+        ResolveTask,
+        SummaryTask,
+        TriageTask,
+    )
     from deskhand_memory import Knowledge
-    from deskhand_tools import Policy, Toolbox
+    from deskhand_tools import Policy, Scope, Toolbox
 
 BUILT_IN = {"support": "deskhand_graphs.support:build_graph"}
 
@@ -79,45 +87,63 @@ class Workspace:
         return Toolbox([*helpdesk_tools(), *(order_tools(orders) if orders else ())], self.policy)
 
     @cached_property
-    def triage(self) -> Cascade[TicketView, Triage]:
-        """The classifier."""
-        from deskhand_agents import build_triage
+    def labelled(self) -> tuple[LabelledTicket, ...]:
+        """The labelled tickets; none when the file is missing. Raises InputError for a wrong row."""
+        from deskhand_agents import load_labelled
 
-        return build_triage(self.folder, self.encoder)
-
-    def triage_is_stale(self) -> bool:
-        """Tell whether the labelled tickets or the taxonomy changed since the classifier was fitted."""
-        from deskhand_agents import triage_is_stale
-
-        return triage_is_stale(self.folder)
-
-    def fit_triage(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Fit the classifier on the workspace's labelled tickets."""
-        from deskhand_agents import fit_triage
-
-        fit_triage(self.folder, self.encoder(), progress=progress)
-        vars(self).pop("triage", None)
+        return load_labelled(self.folder.labelled, self.folder.taxonomy) if self.folder.labelled.exists() else ()
 
     @cached_property
-    def resolver(self) -> Cascade[ResolveTask, Resolution]:
+    def examples(self) -> ExamplesTriage:
+        """The classifier that works from labelled tickets."""
+        from deskhand_agents import ArtifactStore, ExamplesTriage
+
+        return ExamplesTriage(
+            self.labelled,
+            self.folder.taxonomy,
+            self.encoder(),
+            ArtifactStore(self.folder.state / "artifacts" / "triage"),
+            neighbours=self.folder.config.triage.neighbours,
+        )
+
+    @cached_property
+    def triage(self) -> Cascade[TriageTask, Triage]:
+        """The classifier: by labelled tickets, or by the descriptions of categories where there are none."""
+        from deskhand_agents import Cascade, DescriptionsTriage, Step
+
+        if self.labelled:
+            return Cascade("triage", (Step(self.examples, threshold=0.0),))
+        return Cascade("triage", (Step(DescriptionsTriage(self.folder.taxonomy, self.encoder()), threshold=None),))
+
+    def learn(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Fit the classifier when the labelled tickets, the taxonomy or the encoder changed; else do nothing.
+
+        Raises:
+            StoreError: The fitted arrays cannot be written.
+        """
+        if self.labelled:
+            self.examples.prepare(*([progress] if progress else []))
+
+    @cached_property
+    def resolver(self) -> Cascade[ResolveTask[Scope], Resolution]:
         """The agent that reads systems of record."""
-        from deskhand_agents import build_resolver
+        from deskhand_agents import Cascade, RulesResolver, Step
 
-        return build_resolver(self.toolbox)
+        return Cascade("resolve", (Step(RulesResolver(self.toolbox), threshold=0.0),))
 
     @cached_property
-    def summarizer(self) -> Cascade[TicketView, Summary]:
+    def summarizer(self) -> Cascade[SummaryTask, Summary]:
         """The agent that summarises."""
-        from deskhand_agents import build_summarizer
+        from deskhand_agents import Cascade, ExtractiveSummary, Step
 
-        return build_summarizer(self.encoder)
+        return Cascade("summarize", (Step(ExtractiveSummary(), threshold=0.0),))
 
     @cached_property
     def drafter(self) -> Cascade[DraftTask, Draft]:
         """The agent that drafts."""
-        from deskhand_agents import build_drafter
+        from deskhand_agents import Cascade, QuoteDraft, Step
 
-        return build_drafter(self.folder.config.brand, self.encoder)
+        return Cascade("draft", (Step(QuoteDraft(self.folder.config.brand, self.encoder()), threshold=0.0),))
 
     def helpdesk(self, source: str) -> Helpdesk:
         """Return the helpdesk that tickets of ``source`` come from. Raises ConfigError for an unknown one."""

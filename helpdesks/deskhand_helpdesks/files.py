@@ -19,6 +19,8 @@ MAX_FILE_BYTES = 50_000_000
 STDIN = "-"
 """The source that means standard input."""
 
+_STDIN_NAME = "standard input"
+
 _AGAIN = "correct it and run the command again"
 
 
@@ -47,13 +49,13 @@ def load_tickets(source: str | Path, *, stdin: BinaryIO | None = None) -> Iterat
 def _load(source: str, stdin: BinaryIO | None) -> Iterator[LoadedTicket]:
     try:
         if source == STDIN:
-            yield from _load_stream(stdin or sys.stdin.buffer, "standard input")
+            yield from _load_stream(stdin or sys.stdin.buffer, _STDIN_NAME)
         elif _is_folder(Path(source)):
             yield from _load_folder(Path(source))
         else:
             yield from _load_file(Path(source))
     except InputError as exc:
-        yield LoadedTicket(STDIN if source == STDIN else source, error=exc)
+        yield LoadedTicket(_STDIN_NAME if source == STDIN else source, error=exc)
 
 
 def _is_folder(path: Path) -> bool:

@@ -153,11 +153,11 @@ def _write_once(path: Path, raw: bytes) -> bool:
         if path.exists():
             return False
         _write_synced(scratch, raw)
-        # a link, unlike a rename, fails when the name is taken
-        os.link(scratch, path)
+        try:
+            os.link(scratch, path)  # unlike a rename, it fails when the name is taken
+        except FileExistsError:
+            return False
         _sync_folder(path.parent)
-    except FileExistsError:
-        return False
     except OSError as exc:
         raise StoreError(
             f"{path}: cannot be written ({exc.strerror}); check the folder's permissions and free space"

@@ -127,7 +127,7 @@ def _load_front_matter(text: str, path: Path) -> dict[str, Any]:
     # BaseLoader leaves every scalar a string: no 'language: no' that means False, no 'id: 012' that means 10.
     try:
         front = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - BaseLoader builds only strings, lists and maps
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, RecursionError) as exc:
         detail = " ".join(str(exc).split())
         raise InputError(f"{path}: the front matter is not valid YAML ({detail}); correct it") from exc
     if front is None or front == "":
@@ -147,5 +147,3 @@ def _article(value: object, where: str) -> Article:
     except ValidationError as exc:
         known = ", ".join(Article.model_fields)
         raise InputError(f"{where}: {first_problem(exc)}; correct it (the keys are {known})") from exc
-    except (ValueError, RecursionError) as exc:
-        raise InputError(f"{where}: {exc}; correct it") from exc

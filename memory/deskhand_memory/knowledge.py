@@ -192,6 +192,11 @@ class Knowledge:
         return self._store.fingerprint()
 
     @property
+    def n_articles(self) -> int:
+        """How many articles are stored, each version counted."""
+        return len(self._store.article_states())
+
+    @property
     def index_in_use(self) -> str:
         """``"chroma"`` or ``"exact"``, and why not Chroma where it was wanted."""
         with self._lock, self._store.snapshot():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,8 +55,18 @@ class Recordings:
         raise InputError(f"ticket {ticket.id}: no recording of it on graph {graph!r}; run it with --record first")
 
 
-async def replay_ticket(workspace: Workspace, ticket: Ticket, graph: str, rows: list[Row]) -> RunResult:
-    """Return what the recorded run returned, decisions included.
+async def replay_ticket(
+    workspace: Workspace, ticket: Ticket, graph: str, rows: list[Row], *, decided: Sequence[Decision] = ()
+) -> RunResult:
+    """Return what the recorded run returned, its decisions taken in again.
+
+    Args:
+        workspace: For its graph and configuration; nothing in it is asked or changed.
+        ticket: The ticket that was run.
+        graph: The graph that ran it.
+        rows: The recording.
+        decided: The decisions as they were made. A recording holds them masked; without the originals, personal
+            data that only a reviewer wrote stays masked in the result.
 
     Raises:
         ReplayMiss: The run asks for something that was not recorded: its code, prompts or ticket changed.
@@ -65,15 +76,16 @@ async def replay_ticket(workspace: Workspace, ticket: Ticket, graph: str, rows: 
     ctx = RunContext(run_id, recorder=recorder)
     drive = Drive(workspace, memory_saver(), graph)
     end = await drive(ctx, ticket, None)
-    for decision in _decisions(rows, ctx):
-        end = await drive(ctx, ticket, decision)
+    originals = {decision.ask_id: decision for decision in decided}
+    for recorded in _decisions(rows):
+        end = await drive(ctx, ticket, originals.get(recorded.ask_id, recorded))
     return end.result
 
 
-def _decisions(rows: list[Row], ctx: RunContext) -> list[Decision]:
-    """Return the recorded decisions in their order; texts have their personal data put back by the graph."""
+def _decisions(rows: list[Row]) -> list[Decision]:
+    """Return the recorded decisions in the order of their review rounds."""
     recorded = [row for row in rows if row.kind is CallKind.decision]
-    recorded.sort(key=lambda row: int(row.path.rpartition("#")[2] or 0))
+    recorded.sort(key=lambda row: int(row.path.rpartition("#")[2]))
     return [Decision.model_validate(row.response) for row in recorded]
 
 

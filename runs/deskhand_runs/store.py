@@ -260,6 +260,12 @@ class RunStore:
             raise InputError(f"run {run_id!r}: several begin like this ({some}); give more of the id")
         return cast("sqlite3.Row", rows[0])
 
+    def count(self) -> dict[RunStatus, int]:
+        """Return how many runs there are of each status."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT status, COUNT(*) FROM runs GROUP BY status").fetchall()
+        return {status: dict(map(tuple, rows)).get(status, 0) for status in RunStatus}
+
     def list(self, *, status: RunStatus | None = None, ticket_id: str | None = None, limit: int = 100) -> _Records:
         """Return the newest runs first, at most ``limit``."""
         wanted: dict[str, Any] = {"status = ?": status and status.value, "ticket_id = ?": ticket_id}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +11,7 @@ from deskhand.actions import Action, ActionVerdict, Decision, Effect, Receipt, R
 from deskhand.clock import Clock
 from deskhand.errors import InputError, StoreError, ToolFailed, ToolRetry, Unavailable
 from deskhand.interfaces import Helpdesk
-from deskhand.jsonio import canonical_json, content_hash
+from deskhand.jsonio import content_hash
 from deskhand.records import Outcome, RunRecord, RunStatus
 from deskhand_runs.store import RunStore, is_same_decision
 from deskhand_tools import REPLY, Policy, Scope, Tool, Toolbox, helpdesk_tools
@@ -176,7 +177,8 @@ class _Job:
             return _skipped(action, str(exc))
         except Exception as exc:  # the edge to code of others, a timeout included
             return _uncertain(action, f"{type(exc).__name__}: {exc}")
-        ref = result if isinstance(result, str) else canonical_json(result)
+        # whatever it answered, it is done: an answer that is not JSON must not turn that into an error
+        ref = result if isinstance(result, str) else json.dumps(result, default=str, sort_keys=True)
         return Receipt(action_id=action.id, status=ReceiptStatus.done, ref=ref)
 
     def _keep(self, receipt: Receipt) -> Receipt:

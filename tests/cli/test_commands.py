@@ -91,7 +91,7 @@ def test_memory_is_ingested_searched_and_checked(invoke, workspace: Path) -> Non
     first = json.loads(invoke("memory", "ingest", "--json", "--workspace", workspace).stdout)
     second = json.loads(invoke("memory", "ingest", "--json", "--workspace", workspace).stdout)
     assert (first["added"], second["added"], second["unchanged"]) == (2, 0, 2)
-    found = invoke("memory", "search", "how can I send something back", "--json", "--workspace", workspace).stdout
+    found = invoke("memory", "search", "return a product", "--json", "--workspace", workspace).stdout
     assert json.loads(found)[0]["source_id"] == "returns"
     assert invoke("memory", "check", "--workspace", workspace).exit_code == 0
     assert invoke("memory", "rebuild", "--workspace", workspace).exit_code == 0

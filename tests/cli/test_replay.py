@@ -56,12 +56,12 @@ def test_a_decided_run_replays_with_its_decisions(invoke, workspace: Path, ticke
 
 def test_recordings_hold_no_personal_data(invoke, workspace: Path, tmp_path: Path) -> None:
     path = tmp_path / "t.json"
-    text = "Return my lamp! I am ann@example.com, +49 30 1234567, card 4111 1111 1111 1111"
+    text = "Can ann@example.com return it? My phone is +49 30 1234567, my card 4111 1111 1111 1111."
     path.write_text(build_ticket(text).model_dump_json())
     recorded(invoke, workspace, path)
     (file,) = (workspace / ".deskhand" / "recordings").glob("*.jsonl")
     kept = file.read_text()
-    assert "[EMAIL_1]" in kept
+    assert "[EMAIL] return it?" in kept
     for secret in ("ann@example.com", "1234567", "4111"):
         assert secret not in kept
 

@@ -88,7 +88,7 @@ def test_a_bad_ticket_among_good_ones_is_named_and_the_rest_goes_on(invoke, work
         (None, "no such file"),
         (b"", "empty"),
         (b"{", "not valid JSON"),
-        (b"\x00\xff\xfe\x01", "not UTF-8"),
+        (b"\x00\xff\xfe\x01", "is binary"),
         (b"[]", ""),
         (b'{"id": "T-1"}', "messages"),
         (build_ticket().model_copy(update={"subject": "x"}).model_dump_json().replace('"T-1"', "7").encode(), "id"),

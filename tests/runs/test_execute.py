@@ -56,7 +56,7 @@ def build(workspace):
 async def opened(folder: Path) -> AsyncIterator[Executor]:
     with Workspace.open(WorkspaceFolder(folder)) as workspace:
         workspace.knowledge.ingest()
-        workspace.fit_triage()
+        workspace.learn()
         async with open_runs(workspace) as executor:
             yield executor
 

@@ -1,5 +1,6 @@
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -27,7 +28,7 @@ async def test_money_tool_of_the_readme_is_proposed_and_carried_out(tmp_path, or
     await toolbox.call("get_order", {"order_id": "HF-1"}, ctx, scope)
     action = await toolbox.call("pay_back", {"order_id": "HF-1", "cents": 12900, "currency": "EUR"}, ctx, scope)
     assert action.verdict == "needs_approval"
-    carried_out = [await toolbox.carry_out(action, names["replace"](scope, action_key=action.key)) for _ in range(2)]
+    carried_out = [await toolbox.carry_out(action, replace(scope, action_key=action.key)) for _ in range(2)]
     assert carried_out == ["ref-0", "ref-0"]
     refused = await toolbox.call("pay_back", {"order_id": "HF-1", "cents": 99, "currency": "EUR"}, ctx, scope)
     assert refused.verdict == "refused"

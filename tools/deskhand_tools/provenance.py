@@ -61,7 +61,8 @@ class Records:
     def trace(self, args: Mapping[str, Json]) -> dict[str, str]:
         """Return where each argument comes from, ``model`` where no record holds it.
 
-        The record that holds the most of the arguments is preferred; among equals the newest, and the whole before its parts.
+        The record that holds the most of the arguments is preferred; among equals the newest, and the whole before
+        its parts.
         """
         sources = dict.fromkeys(args, MODEL)
         for found in sorted((_found(record, args) for record in self._records), key=len):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,7 @@ def ingest(
     with Knowledge.open(find_folder(ctx, workspace)) as knowledge, progress("reading knowledge") as report:
         result = knowledge.ingest(paths or None, progress=report)
     if as_json:
-        print_json(vars(result) if hasattr(result, "__dict__") else result._asdict())
+        print_json(asdict(result))
     else:
         typer.echo(
             f"{result.n_articles} articles, {result.n_chunks} chunks: {result.added} added, {result.changed} changed,"
@@ -48,7 +49,7 @@ def search(
     ctx: typer.Context,
     query: Annotated[str, typer.Argument(help="A question in plain words, or an identifier.")],
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, max=50, help="The most passages.")] = 5,
-    audience: Annotated[str, typer.Option("--audience", help="public or internal.")] = "public",
+    internal: Annotated[bool, typer.Option("--internal", help="Search internal articles too.")] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,11 +58,8 @@ def search(
     Example: deskhand memory search "how long do I have to return it"
     """
     from deskhand.clock import SystemClock
-    from deskhand.errors import InputError
     from deskhand_memory import Knowledge
 
-    if audience not in ("public", "internal"):
-        raise InputError(f"--audience: {audience!r}; public or internal")
     folder = find_folder(ctx, workspace)
     with Knowledge.open(folder) as knowledge:
         if knowledge.is_stale():
@@ -72,7 +70,7 @@ def search(
             top_k=top_k,
             min_similarity=folder.config.memory.min_similarity,
             on=SystemClock().now().date(),
-            audience=audience,
+            audience="internal" if internal else "public",
         )
     if as_json:
         print_json([passage.model_dump(mode="json") for passage in found])

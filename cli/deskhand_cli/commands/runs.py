@@ -92,7 +92,7 @@ def replay(
         record = store.load(run_id)
     rows = Recordings.open(folder.recordings).rows_of(record.run_id)
     with Workspace.open(folder) as opened:
-        result = asyncio.run(replay_ticket(opened, record.ticket, record.graph, rows))
+        result = asyncio.run(replay_ticket(opened, record.ticket, record.graph, rows, decided=record.decisions))
     if as_json:
         print_json(result.model_dump(mode="json"))
     else:

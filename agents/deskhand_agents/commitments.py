@@ -1,0 +1,126 @@
+"""What a draft promises, and whether anything stands behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from deskhand.answers import Citation, Commitment, CommitmentKind, CommitmentStatus, Finding, Passage
+from deskhand.fencing import fold
+from deskhand.jsonio import canonical_json
+from deskhand_agents.entities import find_amounts, find_dates
+from deskhand_agents.sentences import compact
+
+_PERCENTAGE = re.compile(r"\b\d{1,3}(?:[.,]\d+)? ?(?:%|per ?cent\b)")
+_DEADLINE = re.compile(
+    r"\b(?:within|in|after|for|up to|at most|no later than|until|by)(?: the next| about"
+    r"| around)? (?:\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten|fourteen|thirty)"
+    r"(?: ?(?:-|\u2013|to) ?\d{1,3})? (?:working |business |calendar )?"
+    r"(?:minutes?|hours?|days?|weeks?|months?|years?)\b"
+    r"|\b\d{1,3}(?: ?(?:-|\u2013|to) ?\d{1,3})?[- ](?:working |business |calendar )?(?:day|week|month|year)s?\b"
+    r"|\b(?:by|before|until) (?:today|tomorrow|tonight|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+    r"|the end of|next week)\b"
+)
+_PRICE = re.compile(r"\b(?:cost|costs|price|priced|fee|charge|pay|for just|only)\b")
+_POLICY = re.compile(
+    r"\b(?:free of charge|for free|at no (?:extra )?cost|(?:can|may) (?:be )?(?:return|refund"
+    r"|exchange|cancel|replace)\w*|eligible|entitled|warranty|guarantee[ds]?"
+    r"|covered|we (?:accept|deduct|do not|don't|never|always|refund|replace|offer|only)|(?:is"
+    r"|are) (?:not )?(?:refundable|included|covered|allowed|possible))\b"
+)
+_PROMISE = re.compile(
+    r"\b(?:we(?:'ll| will| shall| are going to| promise| guarantee)|i(?:'ll| will| promise"
+    r"| guarantee)|you(?:'ll| will) (?:receive|get|be)"
+    r"|(?:has|have) been (?:approved|refunded|issued|credited|cancelled)|(?:refund|replacement"
+    r"|voucher|discount) (?:is|was|has been) (?:approved|on its way|issued|granted))\b"
+)
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def find_commitments(
+    sentence: str,
+    citation: Citation | None,
+    *,
+    passages: Mapping[str, Passage],
+    findings: Sequence[Finding],
+    today: date,
+) -> list[Commitment]:
+    """Return what ``sentence`` promises, each bound to the passage or record that its citation names.
+
+    Backed: the quote holds the same figures (for promises and policies: the same words). Expired: so, but the
+    passage is no longer valid on ``today``. Unbacked: everything else.
+    """
+    found = []
+    for kind, text in _promised(sentence):
+        source = passages.get(citation.passage_id) if citation else None
+        status = _status(kind, text, sentence, citation, source, findings, today)
+        is_bound = citation is not None and status is not CommitmentStatus.unbacked
+        found.append(
+            Commitment(
+                text=text,
+                kind=kind,
+                passage_id=citation.passage_id if citation and is_bound else None,
+                valid_to=source.valid_to if source and is_bound else None,
+                status=status,
+            )
+        )
+    return found
+
+
+def _promised(sentence: str) -> list[tuple[CommitmentKind, str]]:
+    folded = fold(sentence)
+    money = CommitmentKind.price if _PRICE.search(folded) else CommitmentKind.amount
+    found = [(money, entity.text) for entity in find_amounts(sentence)]
+    found += [(CommitmentKind.date, entity.text) for entity in find_dates(sentence)]
+    found += [(CommitmentKind.percentage, match[0]) for match in _PERCENTAGE.finditer(folded)]
+    found += [(CommitmentKind.deadline, match[0]) for match in _DEADLINE.finditer(folded)]
+    if _PROMISE.search(folded):
+        found.append((CommitmentKind.promise, sentence.strip()))
+    elif _POLICY.search(folded) and not found:
+        found.append((CommitmentKind.policy, sentence.strip()))
+    return list(dict.fromkeys(found))
+
+
+def _status(
+    kind: CommitmentKind,
+    text: str,
+    sentence: str,
+    citation: Citation | None,
+    source: Passage | None,
+    findings: Sequence[Finding],
+    today: date,
+) -> CommitmentStatus:
+    if citation is None:
+        return CommitmentStatus.unbacked
+    if source is None:
+        is_backed = kind is not CommitmentKind.promise and _is_in_record(text, citation, findings)
+        return CommitmentStatus.backed if is_backed else CommitmentStatus.unbacked
+    if not _is_in_quote(kind, text, sentence, citation.quote):
+        return CommitmentStatus.unbacked
+    is_expired = source.valid_to is not None and source.valid_to < today
+    return CommitmentStatus.expired if is_expired else CommitmentStatus.backed
+
+
+def _is_in_quote(kind: CommitmentKind, text: str, sentence: str, quote: str) -> bool:
+    if kind in (CommitmentKind.promise, CommitmentKind.policy):
+        return bare(sentence) in bare(quote)
+    numbers = _NUMBER.findall(text)
+    return all(number in _NUMBER.findall(quote) for number in numbers) if numbers else fold(text) in fold(quote)
+
+
+def _is_in_record(text: str, citation: Citation, findings: Sequence[Finding]) -> bool:
+    finding = next((f for f in findings if f"record:{f.tool}:{f.subject}" == citation.passage_id), None)
+    if finding is None:
+        return False
+    facts = canonical_json(finding.facts)
+    dates, amounts = find_dates(text), find_amounts(text)
+    if dates or amounts:
+        known = {entity.value for entity in (*find_amounts(facts), *find_dates(re.sub(r"T[\d:.+Z]+", " ", facts)))}
+        return all(entity.value in known for entity in (*dates, *amounts))
+    return all(number in _NUMBER.findall(facts) for number in _NUMBER.findall(text))
+
+
+def bare(text: str) -> str:
+    """Return text for comparing a sentence with its quote: compact, lower case, without Markdown's marks."""
+    return compact(re.sub(r"\*\*|__|`", "", text)).casefold()

@@ -9,7 +9,7 @@ from deskhand_agents.drafter import DraftTask, QuoteDraft
 from deskhand_agents.examples import ExamplesTriage
 from deskhand_agents.injection import neutral_text, neutral_view
 from deskhand_agents.language import Detected, detect_language
-from deskhand_agents.questions import Question, find_questions
+from deskhand_agents.questions import Question, find_questions, search_queries
 from deskhand_agents.reasons import REASONS, reason
 from deskhand_agents.resolver import Resolution, ResolveTask, RulesResolver
 from deskhand_agents.screen import Flag, Screening, screen
@@ -43,9 +43,11 @@ __all__ = [
     "detect_language",
     "find_questions",
     "knows_language",
+    "knows_language",
     "load_labelled",
     "neutral_text",
     "neutral_view",
     "reason",
     "screen",
+    "search_queries",
 ]

@@ -18,7 +18,7 @@ from deskhand_agents.questions import find_questions
 from deskhand_agents.quotes import Match, Unit, match_questions, plain, quote_of
 from deskhand_agents.reasons import reason
 from deskhand_agents.resolver import named_records, topic_of
-from deskhand_agents.triage import knows_language
+from deskhand_agents.triage import classified_text, knows_language
 
 MAX_UNITS = 6
 MAX_QUESTION_CHARS = 160
@@ -64,7 +64,7 @@ class QuoteDraft:
             why = reason("unsupported_language", language)
             return Answer(None, 0.0, self.name, needs_human=True, reasons=(why,))
         questions = find_questions(task.view)
-        matches = await match_questions(questions, task.passages, self._encoder, ctx)
+        matches = await match_questions(questions, classified_text(task.view), task.passages, self._encoder, ctx)
         return self._compose(task, matches, language)
 
     def _compose(self, task: DraftTask, matches: Sequence[Match], language: str) -> Answer[Draft]:

@@ -28,7 +28,8 @@ _WANTS = re.compile(
     r"|tell me|i do ?n[o']t (?:know|understand) (?:how|what|why|if|whether))\b"
 )
 _CHATTER = re.compile(
-    r"^(?:how are you|hope (?:you|this)|can you help(?: me)?\??$|could you help(?: me)?\??$"
+    r"^(?:how are you|what i did|when i (?:was|did|had)|attention\b|if it was|hope (?:you|this)"
+    r"|can you help(?: me)?\??$|could you help(?: me)?\??$"
     r"|right\?$|ok\?$|really\?$|any idea\w*\?$)"
 )
 
@@ -52,6 +53,15 @@ def find_questions(view: TicketView) -> tuple[Question, ...]:
     if not asked:
         return _problem(calm.subject, sentences)
     return tuple(_question(calm.subject, sentences, i) for i in asked[:MAX_QUESTIONS])
+
+
+def search_queries(view: TicketView) -> tuple[str, ...]:
+    """Return what to look up in knowledge: each question, and the ticket's opening, where its topic is named."""
+    calm = neutral_view(view)
+    opening = next((turn.text for turn in calm.turns if turn.role is Role.customer and turn.text), "")
+    topic = _query([part for part in (calm.subject, *body_sentences(opening)[:4]) if part])
+    queries = [question.query for question in find_questions(view)]
+    return tuple(dict.fromkeys(query for query in (*queries, topic) if query))
 
 
 def is_question(sentence: str) -> bool:

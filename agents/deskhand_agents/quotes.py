@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from deskhand.answers import Passage
 from deskhand.context import RunContext
@@ -16,18 +16,25 @@ from deskhand.schema import Json
 from deskhand_agents.questions import Question
 from deskhand_agents.sentences import content_words, split_sentences
 
-MIN_SIMILARITY = 0.5
-"""Cosine of a question and a unit of knowledge from which the unit is quoted."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MIN_SIMILARITY = 0.45
+"""Mean of a unit's cosines to the question and to the whole ticket from which it is quoted."""
+
+MAX_TICKET_CHARS = 300
+"""How much of the ticket stands beside each question; alone, "was there an e-mail?" is near anything about e-mail."""
 
 MAX_CANDIDATES = 10
 """Units that are encoded per ticket: about 4 ms of CPU each."""
 
-MAX_UNIT_CHARS = 240
+MAX_UNIT_CHARS = 200
 """How much of a unit is compared: a list's lead and its first items say what it is about."""
 
 MAX_PER_QUESTION = 2
 _NEAR_BEST = 0.08
-_SURE = 0.65
+_BATCH = 4
 _MAX_UNIT_LINES = 10
 _LIST_ITEM = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+(?=\S)")
 _NUMBERED = re.compile(r"^\s*\d{1,2}[.)]\s")
@@ -100,33 +107,47 @@ def _sentence_units(passage: Passage, lines: list[str]) -> list[Unit]:
 
 
 async def match_questions(
-    questions: Sequence[Question], passages: Sequence[Passage], encoder: Encoder, ctx: RunContext
+    questions: Sequence[Question], ticket: str, passages: Sequence[Passage], encoder: Encoder, ctx: RunContext
 ) -> list[Match]:
     """Return for each question the units that answer it. One batch is encoded, through the recorder."""
-    units = _candidates(questions, passages)
+    ticket = ticket[:MAX_TICKET_CHARS]
+    words = frozenset().union(content_words(ticket), *(content_words(question.query) for question in questions))
+    units = _candidates(words, passages)
     if not units or not questions:
         return [Match(question, (), 0.0) for question in questions]
+    asked = [*(question.query for question in questions), ticket]
     texts = [
-        *(question.query for question in questions),
+        *asked,
         *(f"{unit.passage.title}: {unit.text}"[:MAX_UNIT_CHARS] for unit in units),
     ]
-    request: Json = {"strategy": "quote", "encoder": encoder.name, "n_questions": len(questions), "texts": [*texts]}
+    request: Json = {"strategy": "quote", "encoder": encoder.name, "n_questions": len(asked), "texts": [*texts]}
 
     async def perform() -> Json:
-        return await asyncio.to_thread(_similarities, encoder, texts, len(questions))
+        return await asyncio.to_thread(_similarities, encoder, texts, len(asked))
 
     rows = cast("list[list[float]]", await ctx.call(CallKind.model, request, perform))
-    return [_match(question, units, row) for question, row in zip(questions, rows, strict=True)]
+    return [_match(q, units, row, rows[-1], words) for q, row in zip(questions, rows[:-1], strict=True)]
 
 
 def _similarities(encoder: Encoder, texts: list[str], n_questions: int) -> Json:
-    vectors = encoder.encode(texts)
+    vectors = _encode_by_length(encoder, texts)
     return [[round(float(score), 4) for score in row] for row in vectors[:n_questions] @ vectors[n_questions:].T]
 
 
-def _candidates(questions: Sequence[Question], passages: Sequence[Passage]) -> list[Unit]:
-    """The units worth encoding: those that share most words with a question, and the first of the best passages."""
-    words = frozenset().union(*(content_words(question.query) for question in questions))
+def _encode_by_length(encoder: Encoder, texts: list[str]) -> NDArray[np.float32]:
+    """Encode in small batches of like length: a batch is padded to its longest text, which doubled the cost."""
+    import numpy as np
+
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    vectors = np.empty((len(texts), encoder.dim), np.float32)
+    for start in range(0, len(order), _BATCH):
+        batch = order[start : start + _BATCH]
+        vectors[batch] = encoder.encode([texts[i] for i in batch])
+    return vectors
+
+
+def _candidates(words: frozenset[str], passages: Sequence[Passage]) -> list[Unit]:
+    """The units worth encoding: those that share most words with the ticket, of the best passages."""
     units = [unit for passage in passages for unit in split_units(passage)]
 
     def worth(unit: Unit) -> float:
@@ -137,20 +158,22 @@ def _candidates(questions: Sequence[Question], passages: Sequence[Passage]) -> l
     return [units[i] for i in sorted(ranked[:MAX_CANDIDATES])]
 
 
-def _match(question: Question, units: Sequence[Unit], scores: Sequence[float]) -> Match:
-    order = sorted(range(len(units)), key=lambda i: (-scores[i], i))
-    order = [i for i in order if scores[i] >= MIN_SIMILARITY and _is_about(question, units[i], scores[i])]
+def _match(
+    question: Question, units: Sequence[Unit], own: Sequence[float], ticket: Sequence[float], words: frozenset[str]
+) -> Match:
+    scores = [round((first + second) / 2, 4) for first, second in zip(own, ticket, strict=True)]
+    order = [i for i in range(len(units)) if scores[i] >= MIN_SIMILARITY and _shares_words(units[i], words)]
+    order.sort(key=lambda i: (-scores[i], i))
     if not order:
-        return Match(question, (), max(scores))
+        return Match(question, (), max(0.0, *scores))
     best = scores[order[0]]
     chosen = [i for i in order[:MAX_PER_QUESTION] if scores[i] >= best - _NEAR_BEST]
     return Match(question, tuple(units[i] for i in chosen), best)
 
 
-def _is_about(question: Question, unit: Unit, score: float) -> bool:
-    """Tell whether question and unit share words: a title alone can make all units of an article look near."""
-    shared = content_words(question.query) & content_words(unit.text)
-    return len(shared) >= (1 if score >= _SURE else 2)
+def _shares_words(unit: Unit, words: frozenset[str]) -> bool:
+    """Tell whether ticket and unit share two words: a title alone makes all units of an article look near."""
+    return len(words & content_words(unit.text)) >= 2
 
 
 def plain(line: str) -> str:

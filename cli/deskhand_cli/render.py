@@ -34,7 +34,7 @@ def run_row(result: RunResult) -> tuple[object, ...]:
         (triage.language if triage else None) or "-",
         _decision(result),
         citations or "-",
-        f"{sum(span.ms for span in result.trace) / 1000:.2f}",
+        f"{sum(span.ms for span in result.trace if '.' not in span.name) / 1000:.2f}",
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deskhand.attributes import load_attribute
 from deskhand.config import WorkspaceFolder
-from deskhand.errors import ConfigError
+from deskhand.errors import ConfigError, DeskhandError
 from deskhand.interfaces import Encoder, Helpdesk
 
 if TYPE_CHECKING:
@@ -169,7 +169,14 @@ class Workspace:
     def _built(self, name: str, build: Any) -> StateGraph[Any, Any]:
         from langgraph.graph import StateGraph
 
-        graph = build(self) if callable(build) else build
+        try:
+            graph = build(self) if callable(build) else build
+        except DeskhandError:
+            raise
+        except Exception as exc:  # the edge to the user's own code
+            raise ConfigError(
+                f"graphs.own.{name}: building it fails ({type(exc).__name__}: {exc}); correct it"
+            ) from exc
         if not isinstance(graph, StateGraph):
             raise ConfigError(
                 f"graphs.own.{name}: gave a {type(graph).__name__}; it must be a function of the workspace"

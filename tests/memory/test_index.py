@@ -106,6 +106,26 @@ def test_index_behind_the_store_is_brought_up_to_date_when_opened(
     again.close()
 
 
+def test_healthy_index_is_kept_when_opened_again(chroma: ChromaIndex, store: Store, place: Path) -> None:
+    before = folder_of(place)
+    chroma.close()
+    again = ChromaIndex(place)
+    again.sync(store)
+    assert folder_of(place) == before
+    assert_same_as_exact(again, store)
+    again.close()
+
+
+def test_last_vector_lost_means_a_new_folder_when_opened_again(chroma: ChromaIndex, store: Store, place: Path) -> None:
+    before = folder_of(place)
+    chroma._collection.update(ids=[list(store.chunk_ids())[-1]], embeddings=[unit(4242)])  # type: ignore[union-attr]
+    chroma.close()
+    again = ChromaIndex(place)
+    again.sync(store)
+    assert folder_of(place) != before
+    again.close()
+
+
 def test_index_of_another_database_is_not_trusted(chroma: ChromaIndex, place: Path, tmp_path: Path) -> None:
     chroma.close()
     other = Store(tmp_path / "other.db")

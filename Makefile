@@ -30,15 +30,17 @@ format: .venv/installed
 	$(BIN)/ruff check --fix-only -q .
 	$(BIN)/ruff format .
 
-.venv/installed: requirements.lock pyproject.toml
+.venv/locked: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "deskhand needs Python 3.11, 3.12 or 3.13; name one with 'make PYTHON=python3.12'" >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "this Python has no venv; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
-	@rm -rf .venv
-	@$(PYTHON) -m venv .venv
-	@echo "installing the locked dependencies into .venv (once, one to three minutes)" >&2
+	@echo "installing the locked dependencies into .venv (once, two or three minutes)" >&2
+	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/installed: .venv/locked pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 

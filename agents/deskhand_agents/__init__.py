@@ -43,7 +43,6 @@ __all__ = [
     "detect_language",
     "find_questions",
     "knows_language",
-    "knows_language",
     "load_labelled",
     "neutral_text",
     "neutral_view",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +48,7 @@ class ArtifactStore:
                 return None
             with np.load(place / "arrays.npz", allow_pickle=False) as stored:
                 return Artifact(meta, {name: stored[name] for name in stored.files})
-        except (InputError, OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (InputError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None  # derived data: the caller fits it again, which replaces what is damaged
 
     def save(self, key: str, artifact: Artifact) -> None:
@@ -84,8 +83,3 @@ class ArtifactStore:
         places = [p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != keep]
         for old in sorted(places, key=lambda p: p.stat().st_mtime, reverse=True)[n_kept - 1 :]:
             shutil.rmtree(old, ignore_errors=True)
-
-
-def require_arrays(artifact: Artifact, names: Mapping[str, int]) -> bool:
-    """Tell whether every named array is there with that many dimensions."""
-    return all(name in artifact.arrays and artifact.arrays[name].ndim == ndim for name, ndim in names.items())

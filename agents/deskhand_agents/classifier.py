@@ -84,11 +84,6 @@ class Judgement:
     nearest: tuple[tuple[int, float], ...]
     similarity: float
 
-    @property
-    def best(self) -> str:
-        """The likeliest label."""
-        return max(self.probabilities, key=lambda label: (self.probabilities[label], label))
-
 
 @dataclass(frozen=True)
 class Classifier:

@@ -96,7 +96,7 @@ def _clean(text: str) -> _Cleaned:
             removed.append(match[0].strip())
             text = text.replace(match[0], "\n\n" if "\n" in match[0] else " ")
     kept, cut, found = _cut_sentences(text)
-    return _Cleaned(kept if cut or removed else text, _merge(weights, found), (*removed, *cut))
+    return _Cleaned(_tidy(kept) if cut or removed else text, _merge(weights, found), (*removed, *cut))
 
 
 def _merge(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
@@ -116,7 +116,7 @@ def _cut_sentences(text: str) -> tuple[str, list[str], dict[str, float]]:
         else:
             kept.append(piece)
         weights = _merge(weights, found)
-    return _tidy("".join(kept)) if cut else text, cut, weights
+    return "".join(kept), cut, weights
 
 
 def _carries_on(piece: str) -> bool:

@@ -158,8 +158,8 @@ INJECTION_SPANS = _signals(
     ("fake_turn", 0.8, r"<<(?:end )?\w+ [0-9a-f]{6,}[^>]*>>"),
     ("hidden", 0.6, r"(?is)<!--.*?(?:-->|\Z)"),
     ("hidden", 0.75,
-        r"(?is)<(\w+)[^>]*(?:display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0"
-        r"|color\s*:\s*(?:#fff(?:fff)?\b|white)|opacity\s*:\s*0(?![.\d])|\bhidden\b)[^>]*>.*?(?:</\1>"
+        r"(?is)<(\w{1,20})\b[^<>]{0,300}?(?:display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0"
+        r"|color\s*:\s*(?:#fff(?:fff)?\b|white)|opacity\s*:\s*0(?![.\d])|\bhidden\b)[^<>]{0,300}>.*?(?:</\1>"
         r"|\Z)"),
 )  # fmt: skip
 """Over plain text: whole stretches that no customer types by hand."""

@@ -25,7 +25,9 @@ def test_plain_sentence_is_recognised(text, language):
     assert 0.0 < found.confidence <= 1.0
 
 
-@pytest.mark.parametrize("text", ["", "hi", "Hallo", "HF-204817", "refund pls", "asdf qwer zxcv", "[EMAIL_1] 12345", "👍"])
+@pytest.mark.parametrize(
+    "text", ["", "hi", "Hallo", "HF-204817", "refund pls", "asdf qwer zxcv", "[EMAIL_1] 12345", "👍"]
+)
 def test_short_or_meaningless_text_is_undetermined(text):
     assert detect_language(text).language is None
 

@@ -62,8 +62,8 @@ def current_articles(folder: WorkspaceFolder, on: date) -> Corpus:
 
 
 def _is_current(article: Article, on: date) -> bool:
-    is_valid = article.valid_from <= on and (article.valid_to is None or on <= article.valid_to)
-    return article.audience == "public" and is_valid
+    has_begun = article.valid_from is None or article.valid_from <= on
+    return article.audience == "public" and has_begun and (article.valid_to is None or on <= article.valid_to)
 
 
 def bm25_search(corpus: Corpus) -> Callable[[str], Sequence[str]]:

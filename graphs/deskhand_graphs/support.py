@@ -34,10 +34,11 @@ from deskhand_agents import (
     TriageTask,
     check_draft,
     detect_language,
-    find_questions,
     knows_language,
+    neutral_text,
     reason,
     screen,
+    search_queries,
 )
 from deskhand_graphs.state import SupportState
 from deskhand_graphs.step import step
@@ -104,7 +105,7 @@ class Support:
         screening = screen(ticket, view)
         update: Update = {
             "view": view,
-            "language": detect_language(view.customer_text).language,
+            "language": detect_language(neutral_text(view)).language,
             "flags": screening.flag_names,
             "reasons": {"screen": screening.reasons},
             "evidence": {"screen": tuple(_flag_evidence(flag) for flag in screening.flags)},
@@ -126,9 +127,9 @@ class Support:
         task = ResolveTask(view=state["view"], scope=scope, triage=state["triage"])
         answer = await self._workspace.resolver.run(task, ctx)
         resolution = answer.value or Resolution()
-        queries = [question.query for question in find_questions(state["view"])]
         instruction = state.get("instruction", "")
-        passages = await self._search([*queries, *([instruction] if instruction else [])], state, today, ctx)
+        queries = [*search_queries(state["view"]), *([instruction] if instruction else [])]
+        passages = await self._search(queries, state, today, ctx)
         return {
             "findings": resolution.findings,
             "not_found": resolution.not_found,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +22,17 @@ class Progress(Protocol):
         ...
 
 
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without what a terminal would obey: escapes, controls and direction marks show as ``?``.
+
+    Tickets and articles are written outside; shown as they are, they could move the cursor and forge a screen.
+    """
+    return _OBEYED.sub("?", text)
+
+
 def print_json(value: object) -> None:
     """Print ``value`` as one line of JSON with the keys in their order."""
     typer.echo(json.dumps(value, ensure_ascii=False))
@@ -28,7 +40,7 @@ def print_json(value: object) -> None:
 
 def say(line: str) -> None:
     """Print one line for the person to standard error."""
-    typer.echo(line, err=True)
+    typer.echo(printable(line), err=True)
 
 
 def stdout_console() -> Console:
@@ -38,17 +50,17 @@ def stdout_console() -> Console:
     return Console(highlight=False, emoji=False, markup=False)
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, title: str = "") -> None:
-    """Print a table; what cells hold is shown as it is, never read as markup."""
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, cut: Collection[str] = ()) -> None:
+    """Print a table; cells are never read as markup. Columns in ``cut`` are shortened, the others are folded."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="ellipsis" if column in cut else "fold", no_wrap=column in cut)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
     stdout_console().print(table)
 
 

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from deskhand.records import Outcome
-from deskhand_cli.output import print_table, stdout_console
+from deskhand_cli.output import print_table, printable, stdout_console
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from deskhand.records import RunRecord, RunResult
 
-_RUN_COLUMNS = ("ticket", "category", "conf.", "priority", "lang", "decision", "cites", "s")
+_RUN_COLUMNS = ("ticket", "category", "conf.", "priority", "decision", "cites", "s", "why")
 _QUOTE_CHARS = 200
 
 
-def run_table(results: Sequence[RunResult], *, title: str = "") -> None:
-    """Print one row a run: what it is about, how sure, what was decided, and how long it took."""
-    print_table(_RUN_COLUMNS, (run_row(result) for result in results), title=title)
+def run_table(results: Sequence[RunResult]) -> None:
+    """Print one row a run: what it is about, how sure, what was decided and why, and how long it took."""
+    print_table(_RUN_COLUMNS, (run_row(result) for result in results), cut=("ticket", "category", "why"))
 
 
 def run_row(result: RunResult) -> tuple[object, ...]:
@@ -31,10 +31,10 @@ def run_row(result: RunResult) -> tuple[object, ...]:
         (triage.category if triage else None) or "-",
         _confidence(result),
         (triage.priority if triage else None) or "-",
-        (triage.language if triage else None) or "-",
         _decision(result),
         citations or "-",
         f"{sum(span.ms for span in result.trace if '.' not in span.name) / 1000:.2f}",
+        ", ".join(dict.fromkeys(reason.code for reason in result.reasons)),
     )
 
 
@@ -52,9 +52,8 @@ def _decision(result: RunResult) -> Text | str:
 
     if result.decision is None:
         return str(result.status)
-    first = f" ({result.reasons[0].code})" if result.reasons else ""
     colour = {Outcome.nothing: "dim", Outcome.review: "yellow", Outcome.send: "green"}[result.decision]
-    return Text(f"{result.decision}{first}", style=colour)
+    return Text(str(result.decision), style=colour)
 
 
 def print_run(result: RunResult) -> None:
@@ -105,7 +104,7 @@ def section(title: str, text: str) -> None:
 
     console = stdout_console()
     console.print(title, style="bold")
-    console.print(Padding(Text(text), (0, 2, 1, 2)))
+    console.print(Padding(Text(printable(text)), (0, 2, 1, 2)))
 
 
 def record_table(records: Sequence[RunRecord]) -> None:

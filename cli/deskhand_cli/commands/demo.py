@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from deskhand.records import RunResult
 
 _MARKER = ".deskhand-demo"
+_SHOWN_ROWS = 24
+_UNFINISHED = frozenset({"no_knowledge", "partly_answered", "missing_fact", "injection"})
 
 
 def register(app: typer.Typer) -> None:
@@ -46,13 +48,15 @@ def demo(
     plan = Plan(workspace.config.graphs.default, again=False, record=True, replay=None, concurrency=4)
     asyncio.run(run_all(workspace, tickets, plan, _Keeper(kept)))
     elapsed_s = time.perf_counter() - started
-    print_run(_best(kept))
-    run_table(kept)
+    best = _best(kept)
+    print_run(best)
+    run_table(kept[:_SHOWN_ROWS])
     n_drafts = sum(1 for result in kept if result.draft)
     say(f"{len(kept)} tickets in {elapsed_s:.1f} s: {n_drafts} drafts wait for a person, nothing was sent")
-    best = _best(kept).run_id
-    say(f"next: cd {folder}; deskhand review show {best}")
-    say(f"      deskhand review approve {best}")
+    if len(kept) > _SHOWN_ROWS:
+        say(f"the first {_SHOWN_ROWS} are shown; all of them: deskhand runs list --workspace {folder}")
+    say(f"next: cd {folder} && deskhand review show {best.run_id}")
+    say(f"      deskhand review approve {best.run_id}")
     say('      deskhand memory search "how long is the warranty"')
 
 
@@ -70,8 +74,15 @@ class _Keeper:
 
 
 def _best(results: Sequence[RunResult]) -> RunResult:
-    """Return the run that shows most: the most citations, then findings."""
-    return max(results, key=lambda r: (bool(r.findings), len(r.draft.citations) if r.draft else 0))
+    """Return the run that shows most in little room: answered in full, from records and articles both."""
+
+    def rank(result: RunResult) -> tuple[int, int, int, int]:
+        n_open = sum(reason.code in _UNFINISHED for reason in result.reasons)
+        n_citations = len(result.draft.citations) if result.draft else 0
+        length = len(result.draft.text) if result.draft else 0
+        return (-n_open, min(len(result.findings), 1), min(n_citations, 3), -length)
+
+    return max(results, key=rank)
 
 
 def example_folder() -> Path:

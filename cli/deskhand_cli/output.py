@@ -50,15 +50,15 @@ def stdout_console() -> Console:
     return Console(highlight=False, emoji=False, markup=False)
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, cut: Collection[str] = ()) -> None:
-    """Print a table; cells are never read as markup. Columns in ``cut`` are shortened, the others are folded."""
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, whole: Collection[str] = ()) -> None:
+    """Print a table; cells are never read as markup. Columns in ``whole`` keep to one line, the others fold."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, overflow="ellipsis" if column in cut else "fold", no_wrap=column in cut)
+        table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
     stdout_console().print(table)

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from deskhand.records import RunRecord, RunResult
+    from deskhand.schema import Json
 
 _RUN_COLUMNS = ("ticket", "category", "conf.", "priority", "decision", "cites", "s", "why")
 _QUOTE_CHARS = 200
+_WIDE = 110
 
 
 def run_table(results: Sequence[RunResult]) -> None:
-    """Print one row a run: what it is about, how sure, what was decided and why, and how long it took."""
-    print_table(_RUN_COLUMNS, (run_row(result) for result in results), cut=("ticket", "category", "why"))
+    """Print one row a run: what it is about, how sure, what was decided, how long it took and, if wide, why."""
+    n_columns = len(_RUN_COLUMNS) if stdout_console().width >= _WIDE else len(_RUN_COLUMNS) - 1
+    print_table(_RUN_COLUMNS[:n_columns], (run_row(result)[:n_columns] for result in results), whole=_RUN_COLUMNS[:-1])
 
 
 def run_row(result: RunResult) -> tuple[object, ...]:
@@ -74,11 +77,19 @@ def print_run(result: RunResult) -> None:
 def print_findings(result: RunResult) -> None:
     """Print what was read from systems of record."""
     lines = [
-        f"- {finding.tool} {finding.subject}: " + ", ".join(f"{key} {value}" for key, value in finding.facts.items())
+        f"- {finding.tool} {finding.subject}: "
+        + ", ".join(f"{key} {_fact(value)}" for key, value in finding.facts.items())
         for finding in result.findings
     ]
     if lines:
         section("records", "\n".join(lines))
+
+
+def _fact(value: Json) -> str:
+    """Return a fact as people write it: an amount by its text, a list by its length."""
+    if isinstance(value, dict):
+        return str(value.get("text", value))
+    return f"{len(value)} items" if isinstance(value, list) else str(value)
 
 
 def print_sources(result: RunResult) -> None:

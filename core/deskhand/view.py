@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from deskhand.fencing import normalise
+from pydantic import AwareDatetime
+
+from deskhand.fencing import fold, normalise
 from deskhand.schema import Model
 from deskhand.tickets import Role, Ticket
 from deskhand.vault import PLACEHOLDER, Vault
@@ -42,17 +45,40 @@ class TicketView(Model):
         return texts[-1] if texts else self.subject
 
 
-def view_ticket(ticket: Ticket, vault: Vault) -> TicketView:
-    """Return ``ticket`` as agents see it. Internal notes are left out: they are ours, not the customer's."""
-    turns = tuple(
+class SentReply(Model):
+    """A reply that an earlier run of the same ticket sent."""
+
+    run_id: str
+    text: str
+    at: AwareDatetime
+
+
+def view_ticket(ticket: Ticket, vault: Vault, *, sent: Sequence[SentReply] = ()) -> TicketView:
+    """Return ``ticket`` as agents see it. Internal notes are left out: they are ours, not the customer's.
+
+    Args:
+        ticket: The ticket as its helpdesk has it now.
+        vault: Masks personal data.
+        sent: Replies of earlier runs. Each stands in the thread at its time, as a message of ours, unless the
+            helpdesk shows it there already, or the customer has written nothing since.
+    """
+    turns = [
         Turn(message_id=message.id, role=message.role, text=_plain(message.text, vault), at=message.at)
         for message in ticket.messages
         if message.is_public
-    )
+    ]
+    newest = max((turn.at for turn in turns if turn.role is Role.customer), default=None)
+    ours = {fold(turn.text) for turn in turns if turn.role is not Role.customer}
+    for reply in sent:
+        text = _plain(reply.text, vault)
+        if newest is not None and reply.at < newest and fold(text) not in ours:
+            turns.append(Turn(message_id=f"sent:{reply.run_id}", role=Role.agent, text=text, at=reply.at))
+    if sent:
+        turns.sort(key=lambda turn: turn.at)
     return TicketView(
         ticket_id=ticket.id,
         subject=_plain(ticket.subject, vault),
-        turns=turns,
+        turns=tuple(turns),
         requester_name=_plain(ticket.requester.name, vault),
         attachments=tuple(
             _plain(f"{a.name} ({a.media_type}, {a.size_bytes} bytes)", vault) for a in ticket.attachments

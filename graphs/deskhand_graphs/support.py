@@ -22,8 +22,9 @@ from deskhand.context import RunContext
 from deskhand.recorder import CallKind
 from deskhand.records import Outcome
 from deskhand.schema import Json
+from deskhand.tickets import Ticket
 from deskhand.vault import map_strings
-from deskhand.view import view_ticket
+from deskhand.view import SentReply, view_ticket
 from deskhand_agents import (
     CheckTask,
     DraftTask,
@@ -40,6 +41,7 @@ from deskhand_agents import (
     screen,
     search_queries,
 )
+from deskhand_graphs.history import sent_replies
 from deskhand_graphs.state import SupportState
 from deskhand_graphs.step import step
 from deskhand_tools import REPLY, Scope
@@ -101,7 +103,7 @@ class Support:
     async def screen(self, state: SupportState, ctx: RunContext) -> Update:
         """Make the ticket readable and decide whether there is anything to answer."""
         ticket = state["ticket"]
-        view = view_ticket(ticket, ctx.vault)
+        view = view_ticket(ticket, ctx.vault, sent=await self._sent_replies(ticket, ctx))
         screening = screen(ticket, view)
         update: Update = {
             "view": view,
@@ -113,6 +115,17 @@ class Support:
         if screening.decision == "nothing":
             update |= {"decision": Outcome.nothing, "needs_human": False}
         return update
+
+    async def _sent_replies(self, ticket: Ticket, ctx: RunContext) -> list[SentReply]:
+        """Return what earlier runs of this ticket sent, so that only what is new is answered."""
+
+        async def perform() -> Json:
+            replies = sent_replies(self._workspace.runs, ticket) if self._workspace.runs else []
+            return [map_strings(reply.model_dump(mode="json"), ctx.vault.mask) for reply in replies]
+
+        found = await ctx.call(CallKind.retrieval, {"sent_replies_of": ticket.id}, perform)
+        assert isinstance(found, list)
+        return [SentReply.model_validate(reply) for reply in found]
 
     async def triage(self, state: SupportState, ctx: RunContext) -> Update:
         """Say what the ticket is about."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from langgraph.graph import StateGraph
 
     from deskhand.answers import Draft, Summary, Triage
+    from deskhand.records import RunReader
     from deskhand_agents import (
         Cascade,
         DraftTask,
@@ -34,10 +35,14 @@ BUILT_IN = {"support": "deskhand_graphs.support:build_graph"}
 
 
 class Workspace:
-    """A workspace's knowledge, tools, agents and graphs, each made when it is first asked for."""
+    """A workspace's knowledge, tools, agents and graphs, each made when it is first asked for.
+
+    ``runs`` reads earlier runs; whoever opens the run store sets it, and without it tickets have no past.
+    """
 
     def __init__(self, folder: WorkspaceFolder) -> None:
         self.folder = folder
+        self.runs: RunReader | None = None
 
     @classmethod
     def open(cls, folder: WorkspaceFolder) -> Workspace:

@@ -26,5 +26,6 @@ async def open_runs(
         StoreError: A database is damaged, newer than this deskhand, or cannot be written.
     """
     with RunStore.open(workspace.folder) as store:
+        workspace.runs = store
         async with open_saver(workspace.folder.state / "checkpoints.db") as saver:
             yield Executor(workspace, store, saver, clock or SystemClock(), ids or RandomIds())

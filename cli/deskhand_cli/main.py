@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from deskhand import __version__, libraries
 from deskhand.errors import DeskhandError
-from deskhand_cli.commands import config, demo, doctor, graph, init, memory, review, run, runs, schema
+from deskhand_cli.commands import config, demo, digest, doctor, graph, init, memory, review, run, runs, schema
 from deskhand_cli.options import Globals, WorkspaceOption
 
 EXIT_INTERRUPTED = 130
@@ -74,6 +74,7 @@ def _globals(
 init.register(app)
 demo.register(app)
 run.register(app)
+digest.register(app)
 review.register(app)
 runs.register(app)
 memory.register(app)

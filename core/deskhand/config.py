@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from deskhand.errors import ConfigError, InputError
 from deskhand.jsonio import first_problem, read_text
+from deskhand.model_settings import ModelsSettings
 from deskhand.schema import Model
 from deskhand.settings import Settings
 from deskhand.tickets import ShortText
@@ -74,6 +75,12 @@ class OrderSettings(Model):
     database: str | None = None
 
 
+class ToolSettings(Model):
+    """``own`` adds tools of the workspace's own Python: each names a Tool or a list of them."""
+
+    own: tuple[Attribute, ...] = ()
+
+
 class GraphSettings(Model):
     """``default`` is run when none is named; ``own`` adds graphs as ``name = "module:attribute"``."""
 
@@ -90,7 +97,9 @@ class WorkspaceConfig(Model):
     memory: MemorySettings = MemorySettings()
     triage: TriageSettings = TriageSettings()
     orders: OrderSettings = OrderSettings()
+    tools: ToolSettings = ToolSettings()
     graphs: GraphSettings = GraphSettings()
+    models: ModelsSettings = ModelsSettings()
 
 
 class Category(Model):
@@ -175,6 +184,11 @@ class WorkspaceFolder:
         """``taxonomy.toml``; empty when the file is missing. Raises ConfigError."""
         path = self.root / "taxonomy.toml"
         return load_toml(path, Taxonomy) if path.exists() else Taxonomy(schema=1)
+
+    @property
+    def ledger(self) -> Path:
+        """The database of what models cost."""
+        return self.state / "ledger.db"
 
     @property
     def orders(self) -> Path | None:

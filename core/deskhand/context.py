@@ -18,7 +18,8 @@ from deskhand.vault import PatternVault, Vault
 class RunContext:
     """One run's identity and its only ways to time, ids, recordings and personal data.
 
-    ``path`` is the place in the run that is at work, such as ``draft#0``; recordings count per path.
+    ``path`` is the place in the run that is at work, such as ``draft#0``; recordings count per path. Costs are booked
+    on ``ticket_id`` and ``agent``.
     """
 
     run_id: str
@@ -28,6 +29,8 @@ class RunContext:
     vault: Vault = field(default_factory=PatternVault)
     tracer: Tracer = field(default_factory=Tracer)
     path: str = ""
+    ticket_id: str = ""
+    agent: str = ""
 
     def at(self, path: str) -> RunContext:
         """Return the same context for another place in the run."""

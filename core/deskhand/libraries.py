@@ -6,11 +6,14 @@ The only place besides ``settings`` that touches ``os.environ``.
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
+from pathlib import Path
 
 _DEFAULTS = {
     "ANONYMIZED_TELEMETRY": "False",  # chromadb
     "LANGSMITH_TRACING": "false",  # langchain: no traces leave the house
     "LANGCHAIN_TRACING_V2": "false",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no look-up of prices at import
     "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads make small machines ten times slower
     "TOKENIZERS_PARALLELISM": "false",
 }
@@ -20,3 +23,13 @@ def prepare() -> None:
     """Set what libraries read at import, where the user has not set it."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    encodings = _encodings()
+    if encodings is not None:
+        os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(encodings))
+
+
+def _encodings() -> Path | None:
+    """Return the folder of token encodings in LiteLLM's wheel, so that tiktoken needs no network. Imports nothing."""
+    spec = find_spec("litellm")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(folders[0], "litellm_core_utils", "tokenizers") if folders else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +30,11 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             key, _, problem = first_problem(exc).partition(":")
             raise ConfigError(f"DESKHAND_{key.upper()}:{problem}; correct the variable or unset it") from exc
+
+
+def read_key(name: str) -> str | None:
+    """Return the key in the environment variable ``name``, or None when it is not set or blank.
+
+    Keys are read when they are used and kept nowhere.
+    """
+    return os.environ.get(name, "").strip() or None

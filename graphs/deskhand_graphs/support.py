@@ -215,8 +215,8 @@ class Support:
             draft=state["draft"],
             view=state["view"],
             today=ctx.now().date(),
-            passages=state["passages"],
-            findings=state["findings"],
+            passages=state.get("passages", ()),
+            findings=state.get("findings", ()),
             language=state["language"],
             brand=self._workspace.folder.config.brand,
         )
@@ -232,10 +232,11 @@ class Support:
         return {"decision": decision, "needs_human": not may_send, "reasons": {"decide": by_default}}
 
     def _may_send(self, state: SupportState) -> bool:
-        if state["draft"] is None or not (state["triage"] and state["triage"].certified):
+        triage = state.get("triage")
+        if state.get("draft") is None or triage is None or not triage.certified:
             return False
         reply = self._workspace.policy.judge(REPLY, Effect.write, {}, {})
-        actions = (action.verdict for action in state["actions"])
+        actions = (action.verdict for action in state.get("actions", ()))
         return reply.verdict is ActionVerdict.allowed and all(verdict is ActionVerdict.allowed for verdict in actions)
 
     async def review(self, state: SupportState, ctx: RunContext) -> Update:
@@ -246,8 +247,8 @@ class Support:
         request = ReviewRequest(
             run_id=ctx.run_id,
             ask_id=ask_id,
-            draft=state["draft"],
-            actions=state["actions"],
+            draft=state.get("draft"),
+            actions=state.get("actions", ()),
             reasons=tuple(reason for reasons in state["reasons"].values() for reason in reasons),
         )
         given = interrupt(request.model_dump(mode="json"))
@@ -266,6 +267,7 @@ def _after_decision(state: SupportState, decision: Decision) -> Update:
         return {"round": state.get("round", 0) + 1, "instruction": decision.instruction}
     update: Update = {"needs_human": decision.verdict is Verdict.reject}
     if decision.verdict is Verdict.edit and decision.text is not None:
-        language = state["draft"].language if state["draft"] else "en"
+        before = state.get("draft")
+        language = before.language if before else "en"
         update["draft"] = Draft(text=decision.text, language=language)
     return update

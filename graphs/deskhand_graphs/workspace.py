@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         TriageTask,
     )
     from deskhand_memory import Knowledge
-    from deskhand_tools import Policy, Scope, Toolbox
+    from deskhand_tools import Policy, Scope, Tool, Toolbox
 
 BUILT_IN = {"support": "deskhand_graphs.support:build_graph"}
 
@@ -85,11 +85,21 @@ class Workspace:
 
     @cached_property
     def toolbox(self) -> Toolbox:
-        """The tools that agents may call."""
+        """The tools that agents may call: of the helpdesk, over the order database, and the workspace's own."""
         from deskhand_tools import Toolbox, helpdesk_tools, order_tools
 
         orders = self.folder.orders
-        return Toolbox([*helpdesk_tools(), *(order_tools(orders) if orders else ())], self.policy)
+        own = [tool for name in self.folder.config.tools.own for tool in self._own_tools(name)]
+        return Toolbox([*helpdesk_tools(), *(order_tools(orders) if orders else ()), *own], self.policy)
+
+    def _own_tools(self, name: str) -> list[Tool]:
+        from deskhand_tools import Tool
+
+        found = load_attribute(name, self.folder.root, key="tools.own")
+        tools = list(found) if isinstance(found, (list, tuple)) else [found]
+        if not all(isinstance(tool, Tool) for tool in tools):
+            raise ConfigError(f"tools.own: {name!r} is not a deskhand_tools.Tool or a list of them; correct the name")
+        return tools
 
     @cached_property
     def labelled(self) -> tuple[LabelledTicket, ...]:

@@ -88,7 +88,7 @@ class Cascade(Generic[Task, T]):
         with ctx.tracer.span(f"{self.name}.{name}") as span:
             span |= {AGENT_NAME: self.name, STRATEGY: name}
             try:
-                answer = await step.strategy(task, ctx)
+                answer = await step.strategy(task, replace(ctx, agent=self.name))
             except BudgetExceeded as exc:
                 return reason("over_budget", f"{name}: {exc}")
             except (Unavailable, OwnedElsewhere) as exc:

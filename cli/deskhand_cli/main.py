@@ -10,7 +10,24 @@ from typer.core import TyperGroup
 
 from deskhand import __version__, libraries
 from deskhand.errors import DeskhandError
-from deskhand_cli.commands import config, demo, digest, doctor, graph, init, memory, review, run, runs, schema
+from deskhand_cli.commands import (
+    config,
+    costs,
+    demo,
+    digest,
+    doctor,
+    eval,
+    graph,
+    init,
+    memory,
+    models,
+    prompts,
+    review,
+    run,
+    runs,
+    schema,
+    triage,
+)
 from deskhand_cli.options import Globals, WorkspaceOption
 
 EXIT_INTERRUPTED = 130
@@ -78,6 +95,11 @@ digest.register(app)
 review.register(app)
 runs.register(app)
 memory.register(app)
+models.register(app)
+prompts.register(app)
+costs.register(app)
+triage.register(app)
+eval.register(app)
 graph.register(app)
 config.register(app)
 doctor.register(app)

@@ -26,7 +26,10 @@ async def open_executor(folder: WorkspaceFolder) -> AsyncIterator[Executor]:
             n_finished = await executor.finish_pending()
             if n_finished:
                 say(f"note: wrote back {n_finished} approved before and not finished")
-            yield executor
+            try:
+                yield executor
+            finally:
+                await workspace.aclose()
 
 
 def bring_up_to_date(workspace: Workspace) -> None:

@@ -74,7 +74,7 @@ class ModelSettings(Model):
     """
 
     model: Annotated[str, Field(pattern=r"^\S{1,200}$")]
-    price: Literal["free"] | Price
+    price: Price | Literal["free"]
     api_base: str | None = None
     key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")] | None = None
     transport: TransportName | None = None

@@ -112,14 +112,17 @@ def _call(request: ProviderRequest, choice: object) -> tuple[str, dict[str, Json
 def _likeness(tool: Mapping[str, Any], material: str) -> float:
     words = frozenset(_WORD.findall(material.lower()))
     own = _WORD.findall(f"{tool['name']} {tool.get('description', '')}".lower().replace("_", " "))
-    return len(words.intersection(own)) / (1 + len(own))
+    wanted = (tool.get("parameters") or {}).get("properties") or {}
+    is_named = bool(_RECORD_ID.search(material)) and any(f"{word}_id" in wanted for word in words)
+    return is_named + len(words.intersection(own)) / (1 + len(own))
 
 
 def fill_schema(schema: Mapping[str, Any], material: str = "") -> Json:
     """Return an instance of a JSON schema, with values out of ``material`` where they fit.
 
-    Every property is given. Enumerations take the value that occurs most in the material, ids a record id of it,
-    other strings its first sentence, or the sentence behind the id chosen beside them.
+    Every property is given, and one element of a list of objects. Enumerations take the value that occurs most in
+    the material, ids a record id of it, other strings its first two sentences, or the sentence behind the id chosen
+    beside them.
     """
     return _Filler(schema.get("$defs") or {}, material).fill(schema, "", {}, 0)
 
@@ -142,8 +145,9 @@ class _Filler:
         if kind == "object":
             return self._fill_object(schema, depth)
         if kind == "array":
-            n_items = max(1, schema.get("minItems", 1)) if schema.get("maxItems", 1) else 0
-            return [self.fill(schema.get("items") or {}, name, beside, depth + 1) for _ in range(n_items)]
+            items = self._resolve(schema.get("items") or {})
+            n_items = schema.get("minItems", 1 if "properties" in items and schema.get("maxItems", 1) else 0)
+            return [self.fill(items, name, beside, depth + 1) for _ in range(n_items)]
         return self._scalar(kind, schema, name, beside)
 
     def _resolve(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -187,8 +191,9 @@ class _Filler:
                 match = _SENTENCE.search(rest)
                 if match:
                     return match[0].strip()
-        match = _SENTENCE.search(self._material)
-        return match[0].strip() if match else TEXT
+        sentences = (match[0].strip() for match in _SENTENCE.finditer(self._material))
+        said = [sentence for sentence in sentences if not sentence.endswith(":")]
+        return " ".join(said[:2]) or TEXT
 
     def _nearest(self, values: Sequence[Json]) -> Json:
         material = self._material.lower()

@@ -12,6 +12,9 @@ from deskhand_evals.datasets import (
     load_golden,
     load_samples,
 )
+from deskhand_evals.evaluate import evaluate_retrieval, evaluate_triage
+from deskhand_evals.experiments import Experiments
+from deskhand_evals.gate import Check, Outcome, Verdict, verdict
 from deskhand_evals.metrics import (
     ClassScore,
     FactScore,
@@ -26,6 +29,9 @@ from deskhand_evals.metrics import (
     states,
     wilson,
 )
+from deskhand_evals.report import Report, load_report
+from deskhand_evals.run import RunOptions, run_suite
+from deskhand_evals.scorers import Case, Output, Scored, Scorer, Unscored
 from deskhand_evals.scores import (
     RetrievalScore,
     TextScore,
@@ -35,35 +41,54 @@ from deskhand_evals.scores import (
     score_texts,
     score_triage,
 )
+from deskhand_evals.suite import Suite, load_suite
 
 __all__ = [
+    "Case",
+    "Check",
     "ClassScore",
     "DraftSample",
+    "Experiments",
     "Fact",
     "FactScore",
     "GoldenSets",
     "Interval",
+    "Outcome",
+    "Output",
+    "Report",
     "RetrievalSample",
     "RetrievalScore",
+    "RunOptions",
     "Sample",
+    "Scored",
+    "Scorer",
+    "Suite",
     "SummarySample",
     "TextScore",
     "TriageSample",
     "TriageScore",
+    "Unscored",
+    "Verdict",
     "accuracy",
     "broken_quotes",
     "count_stated",
+    "evaluate_retrieval",
+    "evaluate_triage",
     "file_hash",
     "load_golden",
+    "load_report",
     "load_samples",
+    "load_suite",
     "macro_f1",
     "ndcg_at",
     "per_class",
     "recall_at",
     "reciprocal_rank",
+    "run_suite",
     "score_retrieval",
     "score_texts",
     "score_triage",
     "states",
+    "verdict",
     "wilson",
 ]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         TriageTask,
     )
     from deskhand_memory import Knowledge
+    from deskhand_models import Models
     from deskhand_tools import Policy, Scope, Tool, Toolbox
 
 BUILT_IN = {"support": "deskhand_graphs.support:build_graph"}
@@ -54,6 +55,12 @@ class Workspace:
         """Give back what is open; another process may then own the index."""
         if "knowledge" in vars(self):
             self.knowledge.close()
+
+    async def aclose(self) -> None:
+        """Close the connections to models too; call it where the event loop runs that used them."""
+        if "models" in vars(self):
+            await self.models.close()
+        self.close()
 
     def __enter__(self) -> Workspace:
         return self
@@ -122,13 +129,18 @@ class Workspace:
         )
 
     @cached_property
-    def triage(self) -> Cascade[TriageTask, Triage]:
-        """The classifier: by labelled tickets, or by the descriptions of categories where there are none."""
-        from deskhand_agents import Cascade, DescriptionsTriage, Step
+    def models(self) -> Models:
+        """The models of the workspace; nothing is opened before the first call."""
+        from deskhand_models import Models
 
-        if self.labelled:
-            return Cascade("triage", (Step(self.examples, threshold=0.0),))
-        return Cascade("triage", (Step(DescriptionsTriage(self.folder.taxonomy, self.encoder()), threshold=None),))
+        return Models.open(self.folder)
+
+    @cached_property
+    def triage(self) -> Cascade[TriageTask, Triage]:
+        """The classifier."""
+        from deskhand_graphs.cascades import build_triage
+
+        return build_triage(self)
 
     def learn(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Fit the classifier when the labelled tickets, the taxonomy or the encoder changed; else do nothing.
@@ -142,23 +154,23 @@ class Workspace:
     @cached_property
     def resolver(self) -> Cascade[ResolveTask[Scope], Resolution]:
         """The agent that reads systems of record."""
-        from deskhand_agents import Cascade, RulesResolver, Step
+        from deskhand_graphs.cascades import build_resolver
 
-        return Cascade("resolve", (Step(RulesResolver(self.toolbox), threshold=0.0),))
+        return build_resolver(self)
 
     @cached_property
     def summarizer(self) -> Cascade[SummaryTask, Summary]:
         """The agent that summarises."""
-        from deskhand_agents import Cascade, ExtractiveSummary, Step
+        from deskhand_graphs.cascades import build_summarizer
 
-        return Cascade("summarize", (Step(ExtractiveSummary(), threshold=0.0),))
+        return build_summarizer(self)
 
     @cached_property
     def drafter(self) -> Cascade[DraftTask, Draft]:
         """The agent that drafts."""
-        from deskhand_agents import Cascade, QuoteDraft, Step
+        from deskhand_graphs.cascades import build_drafter
 
-        return Cascade("draft", (Step(QuoteDraft(self.folder.config.brand, self.encoder()), threshold=0.0),))
+        return build_drafter(self)
 
     def helpdesk(self, source: str) -> Helpdesk:
         """Return the helpdesk that tickets of ``source`` come from. Raises ConfigError for an unknown one."""

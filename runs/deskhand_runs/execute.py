@@ -122,7 +122,7 @@ class Executor:
 
     async def _advance(self, run: RunRecord, decision: Decision | None, *, record: bool) -> None:
         recorder = self._recorder(run.run_id, record=record)
-        ctx = RunContext(run.run_id, clock=self.clock, ids=self.ids, recorder=recorder)
+        ctx = RunContext(run.run_id, clock=self.clock, ids=self.ids, recorder=recorder, ticket_id=run.ticket.id)
         try:
             begin(ctx, run.graph, run.ticket)
             drive = Drive(self.workspace, self.saver, run.graph)

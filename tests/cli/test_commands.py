@@ -11,11 +11,14 @@ from deskhand_cli.commands.schema import _WHERE
 
 
 def test_help_of_every_command_has_an_example(invoke) -> None:
-    commands = [["init"], ["demo"], ["run"], ["digest"], ["doctor"], ["schema"]]
+    commands = [["init"], ["demo"], ["run"], ["digest"], ["costs"], ["doctor"], ["schema"]]
     groups = {
         "review": ["list", "show", "approve", "edit", "reject", "retry"],
         "runs": ["list", "show", "replay"],
-        "memory": ["ingest", "search", "check", "rebuild"],
+        "memory": ["ingest", "search", "evaluate", "check", "rebuild"],
+        "triage": ["evaluate"],
+        "models": ["list", "check"],
+        "prompts": ["list", "diff", "rollback"],
         "graph": ["show"],
         "config": ["check"],
     }

@@ -2,7 +2,7 @@ import pytest
 
 from deskhand.config import Taxonomy, WorkspaceConfig, WorkspaceFolder, find_workspace, load_toml
 from deskhand.errors import ConfigError
-from deskhand.settings import Settings
+from deskhand.settings import Settings, read_key
 from deskhand.testing import DEFAULT_CONFIG, build_workspace
 
 
@@ -161,3 +161,13 @@ def test_environment_variable_with_a_wrong_value_is_a_config_error(monkeypatch):
         Settings()
     monkeypatch.setenv("DESKHAND_DEBUG", "1")
     assert Settings().debug is True
+
+
+@pytest.mark.parametrize(
+    ("value", "key"), [("sk-1", "sk-1"), (" sk-1\n", "sk-1"), ("", None), ("  ", None), (None, None)]
+)
+def test_key_is_read_from_its_variable(monkeypatch, value, key):
+    monkeypatch.delenv("A_KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("A_KEY", value)
+    assert read_key("A_KEY") == key

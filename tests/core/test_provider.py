@@ -126,6 +126,7 @@ SCHEMA = {
         "lines": {"type": "array", "items": {"$ref": "#/$defs/Line"}, "minItems": 2},
         "none": {"type": "array", "maxItems": 0},
         "extra": {"type": "object"},
+        "tags": {"type": "array", "items": {"type": "string"}},
     },
     "required": ["category", "confidence", "n", "code", "order_id", "lines"],
 }  # fmt: skip
@@ -141,6 +142,7 @@ async def test_schema_is_filled_out_of_the_fenced_text(http):
     async with FakeProvider() as provider:
         filled = json.loads((await said(http, provider, text, response_format=wanted))["content"])
         jsonschema.validate(filled, SCHEMA)
+        assert filled["tags"] == []
         assert (filled["category"], filled["order_id"], filled["n"]) == ("returns", "HF-77", 3)
         free = await said(http, provider, response_format={"type": "json_object"})
         assert json.loads(free["content"]) == {"answer": TEXT}
@@ -153,6 +155,8 @@ def test_schema_takes_the_sentence_behind_the_id_beside_it():
         "passage_id": "a@1#0",
     }
     assert fill_schema({"type": "string"}) == TEXT
+    thread = "Customer wrote:\nI want it back. At once, if I may. More."
+    assert fill_schema({"type": "string"}, thread) == "I want it back. At once, if I may."
 
 
 def test_recursive_schema_ends():

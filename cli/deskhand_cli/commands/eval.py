@@ -13,7 +13,9 @@ from deskhand_cli.output import print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from deskhand.config import WorkspaceFolder
-    from deskhand_evals import Report, RunOptions, Suite, Verdict
+    from deskhand_evals import Experiments, Report, RunOptions, Suite, Verdict
+    from deskhand_evals.gate import Figure
+    from deskhand_evals.selftest import RuleTest
 
 SuiteArgument = Annotated[Path, typer.Argument(help="A suite file; looked for here, then in the workspace.")]
 ReportArgument = Annotated[str, typer.Argument(help="An experiment's id, its beginning, 'latest', or a report file.")]
@@ -115,7 +117,7 @@ def aa(
         float | None, typer.Option("--noise", min=0, max=0.5, help="Chance that a score is turned over; else measured.")
     ] = None,
     repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="To test with; else the report's.")] = None,
-    simulations: Annotated[int, typer.Option("--simulations", min=100, help="Comparisons for each figure.")] = 2_000,
+    simulations: Annotated[int, typer.Option("--simulations", min=100, help="Comparisons for each figure.")] = 1_000,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -154,7 +156,7 @@ def aa(
         say("note: the noise is assumed; run the suite with --repeats 3 to measure it, or name it with --noise")
 
 
-def _rule_json(rule: Any) -> dict[str, Any]:
+def _rule_json(rule: RuleTest) -> dict[str, Any]:
     tests = {"same": rule.same._asdict(), "planted": rule.planted._asdict() if rule.planted else None}
     return rule._asdict() | tests
 
@@ -164,7 +166,7 @@ def list_experiments(ctx: typer.Context, workspace: WorkspaceOption = None, as_j
 
     Example: deskhand eval list
     """
-    from deskhand_evals import Experiments, verdict
+    from deskhand_evals import Experiments
 
     reports = Experiments.of(find_folder(ctx, workspace)).list()
     rows = [(r.id, r.created_at, r.suite, len(r.rows), r.n_failed, f"{r.cost_usd:.4f}") for r in reports]
@@ -172,7 +174,7 @@ def list_experiments(ctx: typer.Context, workspace: WorkspaceOption = None, as_j
         for report in reports:
             print_json(
                 {"id": report.id, "created_at": report.created_at, "suite": report.suite, "n": len(report.rows),
-                 "n_failed": report.n_failed, "cost_usd": report.cost_usd, "verdict": verdict(report).outcome}
+                 "n_failed": report.n_failed, "cost_usd": report.cost_usd}
             )  # fmt: skip
     elif rows:
         print_table(("id", "when", "suite", "rows", "failed", "USD"), rows)
@@ -237,11 +239,11 @@ def _suite_path(suite: Path, folder: WorkspaceFolder) -> Path:
     return suite if suite.is_file() or suite.is_absolute() else folder.root / suite
 
 
-def _baseline(experiments: Any, suite: Suite | None, name: str | None) -> Report | None:
+def _baseline(experiments: Experiments, suite: Suite | None, name: str | None) -> Report | None:
     from deskhand_evals import load_report
 
     if name is not None:
-        return experiments.load(name)  # type: ignore[no-any-return]
+        return experiments.load(name)
     if suite is not None and suite.baseline_path.is_file():
         return load_report(suite.baseline_path)
     return None
@@ -288,7 +290,7 @@ class _Outputs:
         if self._html:
             write_atomic(self._html, reports.html_page(report, verdict, baseline))
         if self._github:
-            typer.echo(reports.annotations(report, verdict, file=self._suite), nl=False, err=True)
+            typer.echo(reports.github_annotations(report, verdict, file=self._suite), nl=False, err=True)
 
 
 def _finish(report: Report, baseline: Report | None, outputs: _Outputs, as_json: bool) -> None:
@@ -311,11 +313,7 @@ def _as_json(report: Report, verdict: Verdict) -> dict[str, Any]:
 
     parts = {}
     for found in summarize(report):
-        measures = {
-            line.measure.name: line.figure
-            and {"value": line.figure.value, "low": line.figure.interval.low, "high": line.figure.interval.high}
-            for line in found.lines
-        }
+        measures = {line.measure.name: _figure_json(line.figure) for line in found.lines}
         ece = {classes.scorer: classes.ece for classes in found.classes if classes.ece is not None}
         parts[found.spec.name] = {
             "n_cases": len(found.spec.case_ids), "repeats": found.spec.repeats, "n_failed": found.n_failed,
@@ -324,6 +322,12 @@ def _as_json(report: Report, verdict: Verdict) -> dict[str, Any]:
         }  # fmt: skip
     head = {"id": report.id, "suite": report.suite, "outcome": verdict.outcome}
     return head | {"parts": parts, "verdict": verdict.model_dump(mode="json")}
+
+
+def _figure_json(figure: Figure | None) -> dict[str, float] | None:
+    if figure is None:
+        return None
+    return {"value": figure.value, "low": figure.interval.low, "high": figure.interval.high}
 
 
 def _print_report(report: Report) -> None:
@@ -340,9 +344,8 @@ def _print_report(report: Report) -> None:
                 low, high = figure.interval
                 rows.append((name, size, f"{figure.value:.3f}", f"{low:.3f} to {high:.3f}", found.n_failed))
     level = f"{report.gate.confidence:g}"
-    print_table(
-        ("measure", "cases", "value", f"interval ({level})", "failed"), rows, title=f"{report.suite} {report.id}"
-    )
+    say(f"{report.suite} {report.id}")
+    print_table(("measure", "cases", "value", f"interval ({level})", "failed"), rows)
 
 
 def _print_verdict(verdict: Verdict) -> None:

@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Read knowledge in and search it.")
     group.command("ingest")(ingest)
     group.command("search")(search)
+    group.command("evaluate")(evaluate)
     group.command("check")(check)
     group.command("rebuild")(rebuild)
     app.add_typer(group, name="memory")
@@ -81,6 +82,48 @@ def search(
         )
     else:
         say("nothing found; try other words, or add articles to knowledge/")
+
+
+def evaluate(
+    ctx: typer.Context,
+    golden: Annotated[
+        Path | None, typer.Option("--golden", help="A golden set, JSONL; golden/retrieval.jsonl when left out.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score the search on a golden set.
+
+    Example: deskhand memory evaluate
+    """
+    from deskhand.clock import SystemClock
+    from deskhand_cli.session import bring_up_to_date
+    from deskhand_evals import evaluate_retrieval
+    from deskhand_graphs import Workspace
+
+    folder = find_folder(ctx, workspace)
+    with Workspace.open(folder) as opened:
+        bring_up_to_date(opened)
+        path = golden or folder.root / "golden" / "retrieval.jsonl"
+        figures = evaluate_retrieval(opened, path, on=SystemClock().now().date())
+    if as_json:
+        print_json(figures)
+        return
+    rows = [("as configured", figures), *figures["arms"].items()]
+    print_table(
+        ("arm", "n", "recall@5", "MRR", "nDCG@5", "recall@5 by kind"),
+        (
+            (
+                name,
+                arm["n"],
+                f"{arm['recall_at_5']:.1%}",
+                f"{arm['mrr']:.3f}",
+                f"{arm['ndcg_at_5']:.3f}",
+                ", ".join(f"{kind} {share:.0%}" for kind, share in arm["by_kind"].items()),
+            )
+            for name, arm in rows
+        ),
+    )
 
 
 def check(ctx: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:

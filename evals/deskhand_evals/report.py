@@ -1,0 +1,232 @@
+"""What a run of a suite leaves behind: every row, with all that a verdict is computed from."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from deskhand.config import Name
+from deskhand.jsonio import parse_json, read_text, validate
+from deskhand.schema import Json, Model
+from deskhand_evals.agreement import MIN_KAPPA
+
+Measure = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_@^-]{0,63}$")]
+MACRO_F1 = "macro_f1"
+"""The measure of a classification that is computed over all rows, not as their mean."""
+
+
+class RowStatus(StrEnum):
+    """What became of one repeat of one case."""
+
+    ok = "ok"
+    error = "error"
+    timeout = "timeout"
+
+
+class Label(Model):
+    """A class as it is and as it was predicted, with the confidence of the prediction where there is one."""
+
+    truth: str | None
+    predicted: str | None
+    confidence: float | None = None
+
+
+class Row(Model):
+    """One repeat of one case. A measure that could not be taken stands in ``unscored`` with the reason."""
+
+    part: str
+    case: str
+    repeat: int = 0
+    cluster: str = ""
+    slices: dict[str, str] = {}
+    status: RowStatus = RowStatus.ok
+    error: str = ""
+    scores: dict[str, float] = {}
+    labels: dict[str, Label] = {}
+    unscored: dict[str, str] = {}
+    notes: dict[str, str] = {}
+    latency_ms: float = 0.0
+    cost_usd: float = 0.0
+    input: str = ""
+    expected: str = ""
+    output: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the target gave nothing, or something could not be scored."""
+        return self.status is not RowStatus.ok or bool(self.unscored)
+
+
+class Rule(Model):
+    """What a gate asks of a measure; exactly one of ``bar``, ``max_drop`` and ``invariant``.
+
+    ``bar``: the mean is surely not below it (above it, where less is better). ``max_drop``: surely no drop as large
+    as this since the baseline, in the measure's own unit. ``invariant``: every single row scores 1.
+    """
+
+    measure: Measure | None = None
+    bar: float | None = None
+    max_drop: Annotated[float, Field(gt=0)] | None = None
+    invariant: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> Rule:
+        if (self.bar is not None) + (self.max_drop is not None) + self.invariant != 1:
+            raise ValueError("a gate rule has exactly one of bar, max_drop and invariant = true")
+        return self
+
+
+class MeasureSpec(Model):
+    """A measure of a scorer. ``is_share``: within [0, 1], where a failed row counts as 0."""
+
+    name: str
+    higher_is_better: bool = True
+    is_share: bool = True
+    per_row: bool = True
+
+
+class ScorerSpec(Model):
+    """A scorer as it was used. ``version`` hashes its code's version and all its options."""
+
+    name: str
+    kind: str
+    version: str
+    measures: tuple[MeasureSpec, ...]
+    rules: tuple[Rule, ...] = ()
+    is_judge: bool = False
+    min_kappa: float = MIN_KAPPA
+    pairs: tuple[tuple[str, str], ...] = ()  # what people and the judge said of the same answers
+    problem: str = ""  # why the judge could not be compared with people
+
+
+class PartSpec(Model):
+    """A part of a suite as it was run."""
+
+    name: str
+    target: str
+    target_version: str = ""
+    dataset: str
+    dataset_version: str
+    case_ids: tuple[str, ...]
+    repeats: int = 1
+    scorers: tuple[ScorerSpec, ...]
+    problem: str = ""  # why the part could not be run at all
+
+
+class GateSettings(Model):
+    """``confidence`` is that of intervals, both sides; one side errs in at most (1 - confidence) / 2.
+
+    More failed rows than ``max_failed``, surely, fail the gate; any failed row keeps it from passing.
+    """
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.97
+    max_failed: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    budget_usd: Annotated[float, Field(ge=0)] | None = None
+
+
+class Report(Model):
+    """A finished run of a suite. The verdict is a function of this and of a baseline of the same form."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    id: str
+    suite: Name
+    suite_version: str
+    created_at: str
+    seed: int
+    environment: dict[str, str]
+    parameters: dict[str, Json] = {}
+    gate: GateSettings
+    parts: tuple[PartSpec, ...]
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def rows_by_part(self) -> dict[str, list[Row]]:
+        """The rows of each part, in order."""
+        found: defaultdict[str, list[Row]] = defaultdict(list)
+        for row in self.rows:
+            found[row.part].append(row)
+        return dict(found)
+
+    def part(self, name: str) -> PartSpec | None:
+        """Return a part by its name, or None."""
+        return next((part for part in self.parts if part.name == name), None)
+
+    @property
+    def n_failed(self) -> int:
+        """How many rows have failed."""
+        return sum(row.has_failed for row in self.rows)
+
+    @property
+    def cost_usd(self) -> float:
+        """What all rows cost together."""
+        return sum(row.cost_usd for row in self.rows)
+
+
+class Column(NamedTuple):
+    """A measure over a part: one value a case (the mean of its repeats), failed rows at the worst value."""
+
+    cases: list[str]
+    values: list[float]
+    clusters: list[str]
+    n_failed: int
+    n_rows: int
+
+
+def column(rows: Sequence[Row], measure: str, *, is_share: bool = True) -> Column:
+    """Return the values of ``measure``. Rows without one count as 0 where it is a share, else they are only counted."""
+    values: dict[str, list[float]] = {}
+    clusters: dict[str, str] = {}
+    n_failed = 0
+    for row in rows:
+        clusters.setdefault(row.case, row.cluster or row.case)
+        score = row.scores.get(measure)
+        n_failed += score is None
+        if score is not None or is_share:
+            values.setdefault(row.case, []).append(score or 0.0)
+    cases = list(values)
+    means = [sum(values[case]) / len(values[case]) for case in cases]
+    return Column(cases, means, [clusters[case] for case in cases], n_failed, len(rows))
+
+
+class Labels(NamedTuple):
+    """A classification over a part: for each case its truth and the share of repeats for each predicted class."""
+
+    cases: list[str]
+    truth: list[str | None]
+    predicted: list[dict[str | None, float]]
+    clusters: list[str]
+
+
+FAILED = "(failed)"
+"""The class that stands for a row without a prediction: it is wrong, whatever the truth."""
+
+
+def labels_of(rows: Sequence[Row], scorer: str) -> Labels:
+    """Return what was predicted, failed rows as the class ``FAILED``. Cases whose truth is unknown are left out:
+    their rows are counted as failed elsewhere.
+    """
+    truth: dict[str, str | None] = {}
+    clusters: dict[str, str] = {}
+    counts: defaultdict[str, Counter[str | None]] = defaultdict(Counter)
+    for row in rows:
+        label = row.labels.get(scorer)
+        if label is not None:
+            truth[row.case] = label.truth
+        clusters.setdefault(row.case, row.cluster or row.case)
+        counts[row.case][label.predicted if label is not None else FAILED] += 1
+    cases = [case for case in counts if case in truth]
+    shares: list[dict[str | None, float]] = [
+        {name: n / counts[case].total() for name, n in counts[case].items()} for case in cases
+    ]
+    return Labels(cases, [truth[case] for case in cases], shares, [clusters[case] for case in cases])
+
+
+def load_report(path: Path) -> Report:
+    """Return a stored report. Raises InputError when it is missing or not one."""
+    return validate(Report, parse_json(read_text(path), str(path)), str(path))

@@ -1,0 +1,207 @@
+"""Suite files: which cases go to which target, what is scored, and what a gate asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+from deskhand.config import Name, load_toml
+from deskhand.errors import ConfigError, InputError
+from deskhand.jsonio import content_hash, first_problem, read_lines
+from deskhand.schema import Json, Model
+from deskhand_evals import scorers as basic
+from deskhand_evals import support_scorers as support
+from deskhand_evals.report import GateSettings
+from deskhand_evals.scorers import Case, Scorer, pick
+
+KINDS: dict[str, type[Scorer]] = {
+    "exact": basic.Exact,
+    "contains": basic.Contains,
+    "regex": basic.Regex,
+    "json_schema": basic.JsonSchema,
+    "number": basic.Number,
+    "classification": basic.Classification,
+    "text": basic.Text,
+    "retrieval": basic.Retrieval,
+    "cost": basic.Cost,
+    "latency": basic.Latency,
+    "python": basic.Python,
+    "required_facts": support.RequiredFacts,
+    "forbidden_facts": support.ForbiddenFacts,
+    "quotes": support.Quotes,
+    "citations": support.Citations,
+    "groundedness": support.Groundedness,
+    "commitments": support.Commitments,
+    "state": support.State,
+    "tool_calls": support.ToolCalls,
+    "policy": support.Policy,
+}
+"""Every kind of scorer, by its name in a suite file."""
+
+
+def _scorer(value: Any) -> Any:
+    if isinstance(value, Scorer):
+        return value
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r} is no scorer; there are: {', '.join(sorted(KINDS))}")
+    try:
+        return KINDS[kind].model_validate(value)
+    except ValueError as exc:
+        from pydantic import ValidationError
+
+        raise ValueError(first_problem(exc) if isinstance(exc, ValidationError) else str(exc)) from exc
+
+
+AnyScorer = Annotated[SerializeAsAny[Scorer], BeforeValidator(_scorer)]
+
+
+class Part(Model):
+    """Cases, a target and scorers.
+
+    ``dataset`` is a JSONL file, relative to the suite file. ``target`` is ``triage``, ``retrieval``, ``support``,
+    ``approved`` or ``graph:<name>`` of the workspace, ``<module>:<attribute>``, ``command:<shell command>``, or an
+    ``http://`` address that takes the case as JSON.
+    ``where`` keeps the cases whose field has one of the values; ``slices`` are fields that reports are cut by;
+    ``cluster`` is a field that cases of one ticket or customer share.
+    """
+
+    name: Name
+    dataset: str
+    target: str
+    where: dict[str, tuple[Json, ...]] = {}
+    slices: tuple[str, ...] = ()
+    cluster: str = ""
+    repeats: Annotated[int, Field(ge=1, le=1000)] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+    options: dict[str, Json] = {}
+    scorer: Annotated[tuple[AnyScorer, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names(self) -> Part:
+        repeated = [name for name, n in Counter(scorer.name for scorer in self.scorer).items() if n > 1]
+        if repeated:
+            raise ValueError(f"scorer {repeated[0]!r} stands there twice; give each a name of its own")
+        for scorer in self.scorer:
+            known = {measure.name for measure in scorer.spec().measures} if scorer.kind != "python" else None
+            for rule in scorer.gate:
+                wanted = scorer.full_name(rule.measure or "")
+                if known is not None and wanted not in known:
+                    raise ValueError(f"scorer {scorer.name!r} has no measure {rule.measure!r}; it has {sorted(known)}")
+        return self
+
+
+class SuiteFile(Model):
+    """A suite file, TOML."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Name
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 4
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    seed: int = 20261
+    gate: GateSettings = GateSettings()
+    part: Annotated[tuple[Part, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names(self) -> SuiteFile:
+        repeated = [name for name, n in Counter(part.name for part in self.part).items() if n > 1]
+        if repeated:
+            raise ValueError(f"part {repeated[0]!r} stands there twice; give each a name of its own")
+        return self
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite file and where it stands."""
+
+    path: Path
+    file: SuiteFile
+
+    @property
+    def baseline_path(self) -> Path:
+        """Where the baseline of the suite is kept: beside it, to be put under version control."""
+        return self.path.parent / "baselines" / f"{self.file.name}.json"
+
+    @property
+    def version(self) -> str:
+        """The hash of everything that the suite file says."""
+        return content_hash(self.file.model_dump(mode="json", by_alias=True))
+
+
+def load_suite(path: Path) -> Suite:
+    """Return a suite. Raises ConfigError naming the file, the key and the value; InputError when it is missing."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such suite; name a suite file, such as evals/suite.toml")
+    return Suite(path, load_toml(path, SuiteFile))
+
+
+@dataclass(frozen=True)
+class LoadedPart:
+    """The cases of a part, and the hash of their rows."""
+
+    part: Part
+    cases: tuple[Case, ...]
+    version: str
+
+
+def load_cases(suite: Suite, part: Part) -> LoadedPart:
+    """Return the cases of a part in the order of the file.
+
+    Raises:
+        InputError: The file is missing or a line is not JSON, a row is no object or has no id, or an id
+            stands there twice.
+    """
+    path = suite.path.parent / part.dataset
+    rows = [(where, _row(value, where)) for where, value in read_lines(path)]
+    repeated = [name for name, n in Counter(row["id"] for _, row in rows).items() if n > 1]
+    if repeated:
+        raise InputError(f"{path}: id {repeated[0]!r} stands there twice; give each case its own")
+    kept = [row for _, row in rows if all(_field(row, name) in values for name, values in part.where.items())]
+    cases = tuple(_case(row, part) for row in kept[: part.limit])
+    return LoadedPart(part, cases, content_hash([dict(case.row) for case in cases]))
+
+
+def _row(value: Any, where: str) -> dict[str, Any]:
+    name = value.get("id") if isinstance(value, dict) else None
+    if not isinstance(name, str) or not name or encodable(name) != name:
+        raise InputError(f"{where}: a case is an object with an 'id' of text; add one")
+    row: dict[str, Any] = value
+    return row
+
+
+def encodable(text: str) -> str:
+    """Return ``text`` with lone surrogates as their escapes: JSON files may hold them, UTF-8 cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _field(row: dict[str, Any], path: str) -> Any:
+    try:
+        return pick(row, path, "case")
+    except basic.Unscored:
+        return None
+
+
+def _case(row: dict[str, Any], part: Part) -> Case:
+    slices = {name: _shown(_field(row, name)) for name in part.slices}
+    cluster = _field(row, part.cluster) if part.cluster else None
+    return Case(row["id"], row, row["id"] if cluster is None else encodable(str(cluster)), slices)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return encodable(", ".join(map(str, value))) or "none"
+    return "none" if value is None else encodable(str(value))
+
+
+def prepare_scorers(part: Part, folder: Path) -> None:
+    """Load what scorers need. Raises ConfigError."""
+    for scorer in part.scorer:
+        try:
+            scorer.prepare(folder)
+        except ConfigError as exc:
+            raise ConfigError(f"part {part.name}: {exc}") from exc

@@ -1,0 +1,65 @@
+"""One attempt: what goes out, what comes back, and the Protocol of what carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from deskhand.interfaces import ToolCall
+from deskhand.model_settings import ModelSettings
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model of the configuration under its name there."""
+
+    name: str
+    settings: ModelSettings
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a provider says it used; ``completion`` has reasoning in it."""
+
+    prompt: int
+    completion: int
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One request. ``body`` is that of an OpenAI-compatible ``/chat/completions``, without the model's name.
+
+    ``n_prompt_tokens`` is our own count of it.
+    """
+
+    model: NamedModel
+    body: Mapping[str, Any]
+    key: str | None
+    n_prompt_tokens: int
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An answer as a model gave it. ``tokens`` is None when the provider does not say."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: str
+    tokens: Tokens | None
+
+
+class Transport(Protocol):
+    """What carries one request to a model and its answer back, once: no retry, no fallback, no cache."""
+
+    async def load(self) -> None:
+        """Import what is needed, without blocking the event loop; it costs nothing the second time."""
+        ...
+
+    async def send(self, outgoing: Outgoing) -> Attempt:
+        """Return the answer. Raises AttemptFailed; the caller cancels it when time is up."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections."""
+        ...

@@ -1,0 +1,139 @@
+"""The OpenAI-compatible form of prompts and answers, which both transports speak."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deskhand.interfaces import ChatMessage, ToolCall
+from deskhand.jsonio import canonical_json
+from deskhand_models.faults import AttemptFailed, Fault, shorten
+from deskhand_models.transport import Attempt, Tokens
+
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+"""What local reasoning models put before their answer."""
+
+
+def build_message(message: ChatMessage) -> dict[str, Any]:
+    """Return one message in the provider's form."""
+    built: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_call_id:
+        built["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        built["content"] = message.content or None  # some servers refuse an empty text beside tool calls
+        built["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": canonical_json(call.args)}}
+            for call in message.tool_calls
+        ]
+    return built
+
+
+def parse_body(raw: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body with status 200. Raises AttemptFailed (bad_json)."""
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as exc:
+        shown = shorten(raw[:400].decode("utf-8", "replace"))
+        raise AttemptFailed(Fault.bad_json, f"the answer is not JSON: {shown}") from exc
+    if not isinstance(body, dict):
+        raise AttemptFailed(Fault.bad_json, "the answer is not a JSON object")
+    return body
+
+
+def read_answer(body: Mapping[str, Any], id_prefix: str = "call") -> Attempt:
+    """Return the first choice of an answer. Raises AttemptFailed when there is none that can be used.
+
+    Args:
+        body: The JSON object of the answer.
+        id_prefix: Begins the ids of tool calls that came without one.
+    """
+    tokens = read_tokens(body.get("usage"))
+    try:
+        choice = _first_choice(body)
+        text, calls = _read_message(choice.get("message"), id_prefix)
+        finish_reason = str(choice.get("finish_reason") or "stop")
+        _check_usable(text, calls, finish_reason)
+    except AttemptFailed as exc:
+        exc.tokens = tokens
+        raise
+    return Attempt(text, calls, finish_reason, tokens)
+
+
+def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    choices = body.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        return choices[0]
+    error = body.get("error")  # llama.cpp and some proxies answer 200 with an error inside
+    raise AttemptFailed(Fault.no_choices, shorten(canonical_json(error)) if error else "the answer has no choices")
+
+
+def _read_message(message: Any, id_prefix: str) -> tuple[str, tuple[ToolCall, ...]]:
+    if not isinstance(message, dict):
+        raise AttemptFailed(Fault.empty, "the choice has no message")
+    if message.get("refusal"):
+        raise AttemptFailed(Fault.content_filter, f"the model refused: {shorten(str(message['refusal']))}")
+    content = message.get("content")
+    text = _THOUGHT.sub("", content) if isinstance(content, str) else ""
+    calls = message.get("tool_calls") or []
+    if not isinstance(calls, list):
+        raise AttemptFailed(Fault.bad_json, "tool_calls is not a list")
+    return text, tuple(_read_call(call, f"{id_prefix}_{place}") for place, call in enumerate(calls))
+
+
+def _read_call(call: Any, fallback_id: str) -> ToolCall:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
+        raise AttemptFailed(Fault.bad_json, "a tool call names no function")
+    return ToolCall(
+        id=str(call.get("id") or fallback_id), name=function["name"], args=_read_args(function.get("arguments"))
+    )
+
+
+def _read_args(arguments: Any) -> dict[str, Any]:
+    """Return the arguments of a tool call; a tool without arguments may get an empty text."""
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments, parse_constant=_refuse) if arguments.strip() else {}
+        except (ValueError, RecursionError) as exc:
+            raise AttemptFailed(Fault.bad_json, f"tool arguments are not JSON: {shorten(str(arguments))}") from exc
+    if arguments is None:
+        return {}
+    if not isinstance(arguments, dict):
+        raise AttemptFailed(Fault.bad_json, f"tool arguments are not a JSON object: {shorten(str(arguments))}")
+    return arguments
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number that JSON knows")
+
+
+def _check_usable(text: str, calls: Sequence[ToolCall], finish_reason: str) -> None:
+    if finish_reason == "content_filter":
+        raise AttemptFailed(Fault.content_filter, "the provider filtered the answer")
+    if finish_reason == "length":
+        raise AttemptFailed(Fault.truncated, "the answer was cut at max_output_tokens")
+    if not text.strip() and not calls:
+        raise AttemptFailed(Fault.empty, "the answer is empty")
+
+
+def read_tokens(usage: Any) -> Tokens | None:
+    """Return what a provider says it used, or None when it does not say or cannot be right.
+
+    Some providers count reasoning only in ``total_tokens`` or beside ``completion_tokens``: the larger count is taken.
+    """
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if not prompt or completion is None:
+        return None
+    details = usage.get("completion_tokens_details")
+    reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    if reasoning and reasoning > completion:
+        completion += reasoning
+    return Tokens(prompt, max(completion, (_count(usage.get("total_tokens")) or 0) - prompt))
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from deskhand_cli.commands import eval as eval_command
+from deskhand_cli.main import app
+
+if not any(group.name == "eval" for group in app.registered_groups):
+    eval_command.register(app)
+
+SUITE = """
+schema = 1
+name = "bench"
+[[part]]
+name = "p"
+dataset = "cases.jsonl"
+target = "eval_target:answer"
+[[part.scorer]]
+kind = "exact"
+name = "right"
+gate = { max_drop = 0.1 }
+"""
+
+
+@pytest.fixture
+def suite(workspace: Path) -> Path:
+    """A suite of 100 cases in the test kit's workspace; ``wrong.txt`` holds how many are answered wrongly."""
+    folder = workspace / "evals"
+    folder.mkdir()
+    rows = ({"id": f"c{n}", "text": str(n), "expected": str(n)} for n in range(100))
+    (folder / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "suite.toml").write_text(SUITE)
+    (workspace / "wrong.txt").write_text("0")
+    (workspace / "eval_target.py").write_text(
+        "from pathlib import Path\n"
+        "def answer(row):\n"
+        "    n = int(Path(row.get('folder', WHERE), 'wrong.txt').read_text())\n"
+        "    return 'no' if int(row['text']) < n else row['text']\n"
+        f"WHERE = {str(workspace)!r}\n"
+    )
+    return workspace
+
+
+@pytest.fixture(autouse=True)
+def _forget_target():
+    import sys
+
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
+    sys.modules.pop("eval_target", None)
+
+
+def test_a_suite_passes_fails_and_is_compared(invoke, suite: Path, tmp_path: Path) -> None:
+    first = invoke("eval", "run", "--workspace", suite, "--json")
+    assert first.exit_code == 3, first.output
+    assert "no baseline" in json.loads(first.stdout)["verdict"]["checks"][0]["reason"]
+    saved = invoke("eval", "run", "--workspace", suite, "--save-baseline")
+    assert (saved.exit_code, "PASS: 100 rows, 0 failed" in saved.stdout) == (0, True), saved.output
+    (suite / "wrong.txt").write_text("20")
+    files = [tmp_path / name for name in ("r.xml", "r.md", "r.html")]
+    options = ("--junit", files[0], "--markdown", files[1], "--html", files[2], "--github")
+    failed = invoke("eval", "run", "--workspace", suite, *options)
+    assert failed.exit_code == 1
+    assert "::error" in failed.stderr
+    assert all(path.stat().st_size > 500 for path in files)
+    again = invoke("eval", "gate", "latest", "--workspace", suite, "--json")
+    assert (again.exit_code, json.loads(again.stdout)["outcome"]) == (1, "FAIL")
+    ids = [
+        json.loads(line)["id"] for line in invoke("eval", "list", "--workspace", suite, "--json").stdout.splitlines()
+    ]
+    assert len(ids) == 3
+    compared = invoke("eval", "compare", ids[1], ids[0], "--workspace", suite, "--json")
+    assert json.loads(compared.stdout)[0]["after"] == 0.8
+    assert "-0.200" in invoke("eval", "compare", ids[1], ids[0], "--workspace", suite).stdout
+    assert ids[0] in invoke("eval", "list", "--workspace", suite).stdout
+    named = invoke("eval", "gate", ids[1], "--baseline", ids[1], "--workspace", suite)
+    assert named.exit_code == 0
+
+
+def test_aa_tests_the_gate_of_a_suite(invoke, suite: Path) -> None:
+    found = invoke("eval", "aa", "--workspace", suite, "--simulations", "100", "--noise", "0.02", "--json")
+    (rule,) = json.loads(found.stdout)["rules"]
+    assert rule["same"]["failed"] < 0.06
+    assert rule["needed_repeats"] >= 1
+    shown = invoke("eval", "aa", "--workspace", suite, "--simulations", "100")
+    assert "assumed" in shown.output
+
+
+def test_show_prints_the_figures_of_a_run(invoke, suite: Path, tmp_path: Path) -> None:
+    assert "no experiments" in invoke("eval", "list", "--workspace", suite).stderr
+    invoke("eval", "run", "--workspace", suite, "--repeats", "2", "--concurrency", "2")
+    shown = invoke("eval", "show", "--workspace", suite, "--html", tmp_path / "r.html")
+    assert "p right" in shown.stdout
+    assert (tmp_path / "r.html").exists()
+    assert json.loads(invoke("eval", "show", "--workspace", suite, "--json").stdout)["parts"]["p"]["pass_hat_k"] == 1.0
+    assert invoke("eval", "show", "exp-none", "--workspace", suite).exit_code == 2
+
+
+def test_a_run_with_failed_rows_is_not_kept_as_the_baseline(invoke, suite: Path) -> None:
+    (suite / "wrong.txt").unlink()
+    refused = invoke("eval", "run", "--workspace", suite, "--save-baseline")
+    assert (refused.exit_code, "100 rows failed" in refused.stderr) == (2, True)
+    assert not (suite / "evals" / "baselines").exists()
+
+
+def test_a_suite_without_a_drop_rule_has_nothing_to_test(invoke, suite: Path) -> None:
+    (suite / "evals" / "suite.toml").write_text(SUITE.replace("max_drop = 0.1", "bar = 0.1"))
+    refused = invoke("eval", "aa", "--workspace", suite)
+    assert (refused.exit_code, "no rule looks for a drop" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["run", "gate", "aa", "list", "show", "compare"])
+def test_help_has_an_example(name: str) -> None:
+    alone = typer.Typer()
+    eval_command.register(alone)
+    alone.command("other")(lambda: None)
+    assert f"Example: deskhand eval {name}" in CliRunner().invoke(alone, ["eval", name, "--help"]).stdout.replace(
+        "\n", " "
+    )

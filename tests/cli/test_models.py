@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deskhand.testing import build_ticket
+
+
+@pytest.fixture(scope="module")
+def provider_port() -> Iterator[int]:
+    """The test kit's provider in a process of its own, as a user would start it."""
+    command = [sys.executable, "-m", "deskhand.provider", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        yield int("".join(char for char in line.split("127.0.0.1:")[1] if char.isdigit() or char == "/").split("/")[0])
+        process.terminate()
+
+
+def with_model(workspace: Path, port: int, *, transport: str = "direct") -> Path:
+    config = workspace / "deskhand.toml"
+    config.write_text(
+        config.read_text()
+        + f"""
+[models.tiers]
+small = ["test"]
+strong = ["test"]
+
+[models.defs.test]
+model = "openai/gpt-test"
+api_base = "http://127.0.0.1:{port}/v1"
+transport = "{transport}"
+price = {{ input_per_million_usd = 1.0, output_per_million_usd = 2.0 }}
+"""
+    )
+    return workspace
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_models_are_listed_with_their_tiers_and_prices(invoke, workspace: Path) -> None:
+    assert "no models" in invoke("models", "list", "--workspace", workspace).stderr
+    assert "no models" in invoke("models", "check", "--workspace", workspace).stderr
+    with_model(workspace, 9)
+    assert "small, strong" in invoke("models", "list", "--workspace", workspace).stdout
+    listed = json.loads(invoke("models", "list", "--json", "--workspace", workspace).stdout)
+    assert listed["defs"]["test"]["model"] == "openai/gpt-test"
+
+
+def test_a_model_that_answers_is_probed(invoke, workspace: Path, provider_port: int) -> None:
+    done = invoke("models", "check", "--json", "--workspace", with_model(workspace, provider_port))
+    probe = json.loads(done.stdout)
+    assert (done.exit_code, probe["answers"], probe["schema"], probe["tools"]) == (0, True, True, True), done.output
+    assert probe["cost_usd"] > 0
+
+
+def test_a_model_that_is_not_there_is_said(invoke, workspace: Path) -> None:
+    done = invoke("models", "check", "--workspace", with_model(workspace, 9))
+    assert (done.exit_code, "test:" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("transport", ["direct", "litellm"])
+def test_a_run_uses_models_with_tools_and_its_costs_are_shown(
+    invoke, workspace: Path, provider_port: int, tmp_path: Path, transport: str
+) -> None:
+    ticket = tmp_path / "t.json"
+    ticket.write_text(build_ticket("How long do I have to return a product?").model_dump_json())
+    with_model(workspace, provider_port, transport=transport)
+    done = invoke("run", "--ticket", ticket, "--json", "--record", "--workspace", workspace)
+    value = json.loads(done.stdout)
+    tried = {span["name"] for span in value["trace"]}
+    assert {"triage.llm", "resolve.llm", "summarize.llm", "draft.llm"} <= tried
+    assert value["usage"]["n_calls"] >= 4
+    assert value["usage"]["cost_usd"] > 0
+    rows = lines(invoke("costs", "--by", "agent", "--json", "--workspace", workspace).stdout)
+    assert {row["key"] for row in rows} >= {"triage", "draft"}
+    assert sum(row["cost_usd"] for row in rows) == pytest.approx(value["usage"]["cost_usd"], rel=0.01)
+    assert "in all: USD" in invoke("costs", "--workspace", workspace).stderr
+    again = invoke("runs", "replay", value["run_id"], "--workspace", workspace)
+    assert again.exit_code == 0, again.output
+
+
+def test_an_outage_degrades_to_what_needs_no_model(invoke, workspace: Path, tmp_path: Path) -> None:
+    ticket = tmp_path / "t.json"
+    ticket.write_text(build_ticket("How long do I have to return a product?").model_dump_json())
+    done = invoke("run", "--ticket", ticket, "--json", "--workspace", with_model(workspace, 9))
+    value = json.loads(done.stdout)
+    assert "within 30 days" in value["draft"]["text"]
+    assert "strategy_unavailable" in {reason["code"] for reason in value["reasons"]}
+
+
+def test_no_costs_are_said(invoke, workspace: Path) -> None:
+    assert "nothing was spent" in invoke("costs", "--workspace", workspace).stderr
+
+
+def test_prompts_are_listed_changed_compared_and_rolled_back(invoke, workspace: Path) -> None:
+    before = lines(invoke("prompts", "list", "--json", "--workspace", workspace).stdout)
+    assert {prompt["name"] for prompt in before} >= {"triage", "summarize", "draft", "resolve"}
+    first = next(prompt for prompt in before if prompt["name"] == "summarize")["versions"][0]
+    import deskhand_agents.prompts as prompts
+
+    source = (prompts.BUILT_IN / "summarize.md").read_text()
+    (workspace / "prompts").mkdir(exist_ok=True)
+    (workspace / "prompts" / "summarize.md").write_text(source.replace("\n\n", "\n\nBe brief.\n\n", 1))
+    assert "workspace" in invoke("prompts", "list", "--workspace", workspace).stdout
+    assert "+Be brief." in invoke("prompts", "diff", "summarize", first, "--workspace", workspace).stdout
+    assert invoke("prompts", "rollback", "summarize", first, "--workspace", workspace).exit_code == 0
+    assert "nothing changed" in invoke("prompts", "diff", "summarize", first, "--workspace", workspace).stdout
+    wrong = invoke("prompts", "rollback", "summarize", "0000", "--workspace", workspace)
+    assert (wrong.exit_code, "not kept" in wrong.stderr) == (2, True)

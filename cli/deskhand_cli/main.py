@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated, Any
 
@@ -44,6 +45,13 @@ class _Commands(TyperGroup):
                 raise
             say(f"error: {exc}")
             raise typer.Exit(exc.exit_code) from exc
+        except BrokenPipeError:
+            raise
+        except OSError as exc:  # standard output on a full disk
+            if exc.errno != errno.ENOSPC or _wants_traceback(ctx):
+                raise
+            say("error: the output cannot be written, the disk is full; nothing else is lost")
+            raise typer.Exit(1) from exc
         except KeyboardInterrupt:
             say("interrupted; nothing is lost, run the same command again to go on")
             raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -33,6 +33,11 @@ def printable(text: str) -> str:
     return _OBEYED.sub("?", text)
 
 
+def one_line(text: str) -> str:
+    """Return ``text`` printable and on one line: a name must not look like lines of ours."""
+    return " ".join(printable(text).split())
+
+
 def print_json(value: object) -> None:
     """Print ``value`` as one line of JSON with the keys in their order."""
     typer.echo(json.dumps(value, ensure_ascii=False))
@@ -60,7 +65,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, who
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(printable(str(cell))) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(one_line(str(cell))) for cell in row))
     stdout_console().print(table)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from deskhand.records import Outcome
-from deskhand_cli.output import print_table, printable, stdout_console
+from deskhand_cli.output import one_line, print_table, printable, stdout_console
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -71,6 +71,8 @@ def print_run(result: RunResult) -> None:
         print_sources(result)
     if result.reasons:
         section("why a person must look", "\n".join(f"- {r.code}: {r.detail}" for r in result.reasons))
+    if result.values:
+        section("values", "\n".join(f"- {key}: {value}" for key, value in result.values.items()))
     console.print(f"run {result.run_id}: {result.status}", style="dim")
 
 
@@ -114,7 +116,7 @@ def section(title: str, text: str) -> None:
     from rich.text import Text
 
     console = stdout_console()
-    console.print(title, style="bold")
+    console.print(one_line(title), style="bold")
     console.print(Padding(Text(printable(text)), (0, 2, 1, 2)))
 
 

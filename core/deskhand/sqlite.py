@@ -40,7 +40,7 @@ def open_database(path: Path, schema: Schema, *, synchronous: str = "FULL") -> s
         StoreError: The file is damaged, was written by a newer deskhand, or its folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # customers' data: for the owner's eyes only
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as exc:
         raise StoreError(f"{path}: cannot be opened ({exc}); check the folder's permissions and free space") from exc
@@ -66,8 +66,8 @@ def store_error(path: Path, exc: sqlite3.Error) -> StoreError:
         return StoreError(f"{path}: cannot be written ({text}); check the permissions of its folder")
     if "locked" in text:
         return StoreError(f"{path}: is locked by another process; wait for it to end and try again")
-    if "full" in text:
-        return StoreError(f"{path}: the disk is full; free some space and run the command again")
+    if "full" in text or "disk I/O" in text:
+        return StoreError(f"{path}: the disk is full or fails ({text}); free some space and run the command again")
     return StoreError(f"{path}: is damaged or not a database ({text}); restore it from a backup or move it away")
 
 

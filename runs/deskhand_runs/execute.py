@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from deskhand.actions import Decision
+from deskhand.actions import Decision, Verdict
+from deskhand.answers import Draft
 from deskhand.clock import Clock, SystemClock
 from deskhand.context import RunContext
 from deskhand.errors import DeskhandError, OwnedElsewhere, RunFailed
@@ -20,9 +22,13 @@ from deskhand_runs.store import RunStore
 from deskhand_runs.write_back import write_back
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from deskhand_graphs import Workspace
+
+
+_log = logging.getLogger(__name__)
 
 
 class Ran(NamedTuple):
@@ -81,7 +87,7 @@ class Executor:
     async def finish_pending(self) -> int:
         """Write back what was approved before a process died, and return how many runs that were.
 
-        A run at which another process is at work is left to it.
+        A run at which another process is at work is left to it, and one that fails does not stop the others.
         """
         n_finished = 0
         for run in self.store.pending_write_back():
@@ -89,20 +95,48 @@ class Executor:
                 with self.store.lock(run.run_id):
                     await self._go_on(run.run_id)
                     n_finished += 1
-            except OwnedElsewhere:
-                continue
+            except (OwnedElsewhere, RunFailed) as exc:
+                _log.warning("%s: still to be written back: %s", run.run_id, exc)
         return n_finished
 
     async def _go_on(self, run_id: str, *, record: bool = False) -> RunResult:
         """Take a run, whose lock is held, to its next stop, and write back what that allows."""
         run = self.store.load(run_id)
-        if run.status is not RunStatus.done:
+        if run.latest_decision is not None and not await self._has_checkpoint(run_id):
+            self._end_as_shown(run, run.latest_decision)
+        elif run.status is not RunStatus.done:
             await self._advance(run, run.latest_decision, record=record)
-            run = self.store.load(run_id)
+        run = self.store.load(run_id)
         if run.status is RunStatus.done:
             await self._write_back(run)
         assert run.result is not None, "a run that parked or ended has a result"
         return run.result
+
+    async def _has_checkpoint(self, run_id: str) -> bool:
+        config: RunnableConfig = {"configurable": {"thread_id": run_id}}
+        return await self.saver.aget_tuple(config) is not None
+
+    def _end_as_shown(self, run: RunRecord, decision: Decision) -> None:
+        """End a decided run whose checkpoints are gone, with the draft that the person saw.
+
+        Running the graph again could give another draft than the one that was decided on.
+
+        Raises:
+            RunFailed: The person asked for another draft.
+        """
+        assert run.result is not None and run.review is not None, "only a parked run is decided"
+        if run.status is RunStatus.done:
+            return
+        if decision.verdict is Verdict.retry:
+            raise RunFailed(
+                f"{run.run_id}: its checkpoints are gone; run ticket {run.ticket.id} again with --again",
+                run_id=run.run_id,
+            )
+        shown = {"status": RunStatus.done, "needs_human": decision.verdict is Verdict.reject}
+        if decision.verdict is Verdict.edit and decision.text is not None:
+            language = run.review.draft.language if run.review.draft else "en"
+            shown["draft"] = Draft(text=decision.text, language=language)
+        self.store.finish(run.run_id, run.result.model_copy(update=shown), self.clock.now())
 
     async def _write_back(self, run: RunRecord) -> None:
         decision = run.latest_decision

@@ -84,7 +84,7 @@ class RunStore:
         Args:
             ticket: What to run on; a ticket with one more message is another one.
             graph: The graph's name.
-            again: Make a new run in any case.
+            again: Make a new run, unless the newest one was cut off before it came to anything: that one goes on.
             new_id: Makes the id of a new run.
             now: When.
 
@@ -95,7 +95,7 @@ class RunStore:
         with self._changing() as connection:
             sql = "SELECT * FROM runs WHERE graph = ? AND ticket_hash = ? ORDER BY seq DESC LIMIT 1"
             found = connection.execute(sql, (graph, ticket_hash)).fetchone()
-            if found is not None and not again:
+            if found is not None and (not again or _is_cut_off(found)):
                 return Claim(build_records(connection, [found])[0], is_new=False)
             run_id, at = new_id(), to_text(now)
             connection.execute(
@@ -275,6 +275,10 @@ class RunStore:
         with self._reading() as connection:
             rows = connection.execute(sql, (*given.values(), max(0, limit))).fetchall()
             return build_records(connection, rows)
+
+
+def _is_cut_off(row: sqlite3.Row) -> bool:
+    return row["status"] == RunStatus.running and row["result"] is None
 
 
 def is_same_decision(one: Decision, other: Decision) -> bool:

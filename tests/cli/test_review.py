@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from deskhand.testing import build_ticket
+
 
 @pytest.fixture
 def parked(invoke, workspace: Path, ticket_file: Path) -> str:
@@ -75,3 +77,33 @@ def test_shadow_mode_writes_nothing(invoke, workspace: Path, parked: str) -> Non
     config.write_text(config.read_text().replace("schema = 1\n", 'schema = 1\nmode = "shadow"\n', 1))
     assert invoke("review", "approve", parked, "--workspace", workspace).exit_code == 0
     assert outgoing(workspace) == []
+
+
+@pytest.mark.parametrize("editor", ["/nowhere/editor", "sh -c 'unbalanced"])
+def test_an_editor_that_does_not_start_is_named(invoke, workspace: Path, parked: str, monkeypatch, editor: str) -> None:
+    monkeypatch.setenv("EDITOR", editor)
+    monkeypatch.setenv("VISUAL", editor)
+    done = invoke("review", "edit", parked, "--workspace", workspace)
+    assert (done.exit_code, "--text or --file" in done.stderr) == (2, True)
+
+
+def test_a_text_from_the_editor_is_sent(invoke, workspace: Path, parked: str, monkeypatch, tmp_path: Path) -> None:
+    script = tmp_path / "editor.sh"
+    script.write_text('#!/bin/sh\nsleep 0.1\necho "Written by hand." > "$1"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("EDITOR", str(script))
+    monkeypatch.setenv("VISUAL", str(script))
+    assert invoke("review", "edit", parked, "--workspace", workspace).exit_code == 0
+    assert "Written by hand." in json.dumps(outgoing(workspace))
+
+
+def test_an_author_cannot_look_like_lines_of_ours(invoke, workspace: Path, tmp_path: Path) -> None:
+    ticket = build_ticket("How do I return a product?")
+    forged = ticket.messages[0].model_copy(update={"author": "Eve\n\nrun: approved\x1b[2J"})
+    (tmp_path / "t.json").write_text(ticket.model_copy(update={"messages": (forged,)}).model_dump_json())
+    run_id = json.loads(invoke("run", "--ticket", tmp_path / "t.json", "--json", "--workspace", workspace).stdout)[
+        "run_id"
+    ]
+    shown = invoke("review", "show", run_id, "--workspace", workspace).stdout
+    assert "\nrun: approved" not in shown
+    assert "\x1b" not in shown

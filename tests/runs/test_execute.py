@@ -146,3 +146,41 @@ async def test_retry_then_crash_parks_with_the_second_question(workspace: Path) 
         record = executor.store.load(run_id)
     assert record.review is not None
     assert (record.waits, record.review.ask_id) == (True, f"{run_id}:1")
+
+
+async def test_a_decision_on_lost_checkpoints_sends_what_the_person_saw(workspace: Path) -> None:
+    async with opened(workspace) as executor:
+        run_id = (await executor.run_ticket(build_ticket("How do I return a product?"), "support")).result.run_id
+    for path in (workspace / ".deskhand").glob("checkpoints.db*"):
+        path.unlink()
+    (workspace / "knowledge" / "returns.md").write_text("---\nid: returns\n---\nAnother answer by now.\n")
+    async with opened(workspace) as executor:
+        record = await executor.decide(run_id, approve(f"{run_id}:0"))
+    assert (record.status, record.receipts[0].status.value) == (RunStatus.done, "done")
+    assert "within 30 days" in outgoing(workspace)[0].read_text()
+
+
+async def test_a_retry_on_lost_checkpoints_says_to_run_again(workspace: Path) -> None:
+    async with opened(workspace) as executor:
+        run_id = (await executor.run_ticket(build_ticket("How do I return a product?"), "support")).result.run_id
+    for path in (workspace / ".deskhand").glob("checkpoints.db*"):
+        path.unlink()
+    again = Decision(ask_id=f"{run_id}:0", verdict=Verdict.retry, by="kim", at=NOON)
+    async with opened(workspace) as executor:
+        with pytest.raises(RunFailed, match="--again"):
+            await executor.decide(run_id, again)
+
+
+async def test_an_interrupted_again_goes_on_instead_of_starting_anew(workspace: Path, monkeypatch) -> None:
+    async with opened(workspace) as executor:
+        await executor.run_ticket(build_ticket(), "support")
+
+        async def interrupted(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as cut:
+            cut.setattr("deskhand_runs.execute.Drive.__call__", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                await executor.run_ticket(build_ticket(), "support", again=True)
+        await executor.run_ticket(build_ticket(), "support", again=True)
+        assert [record.status for record in executor.store.list()] == [RunStatus.parked, RunStatus.done]

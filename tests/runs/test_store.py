@@ -60,9 +60,17 @@ def test_new_ticket_is_claimed_once_and_then_found(store):
 
 
 def test_other_text_graph_or_wish_makes_another_run(store):
-    claims = [claim(store), claim(store, "hello!"), claim(store, graph="mine"), claim(store, again=True)]
+    claims = [claim(store, "hello!"), claim(store, graph="mine"), claim(store)]
+    store.finish(claims[2].record.run_id, result(claims[2].record.run_id, "done"), NOON)
+    claims.append(claim(store, again=True))
     assert all(each.is_new for each in claims)
     assert claim(store).record.run_id == claims[3].record.run_id, "the newest one is found"
+
+
+def test_again_goes_on_with_a_run_that_was_cut_off(store):
+    first, second = claim(store, again=True), claim(store, again=True)
+    assert (first.is_new, second.is_new) == (True, False)
+    assert first.record.run_id == second.record.run_id
 
 
 def test_new_run_supersedes_what_waits_and_nothing_else(store):

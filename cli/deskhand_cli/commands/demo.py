@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,9 +56,15 @@ def demo(
     say(f"{len(kept)} tickets in {elapsed_s:.1f} s: {n_drafts} drafts wait for a person, nothing was sent")
     if len(kept) > _SHOWN_ROWS:
         say(f"the first {_SHOWN_ROWS} are shown; all of them: deskhand runs list --workspace {folder}")
-    say(f"next: cd {folder} && deskhand review show {best.run_id}")
-    say(f"      deskhand review approve {best.run_id}")
-    say('      deskhand memory search "how long is the warranty"')
+    command = _command()
+    say(f"next: {command} review show {best.run_id} --workspace {folder}")
+    say(f"      {command} review approve {best.run_id} --workspace {folder}")
+    say(f'      {command} memory search "how long is the warranty" --workspace {folder}')
+
+
+def _command() -> str:
+    """Return how this person calls deskhand: by name where the shell finds it, else by the path they used."""
+    return "deskhand" if shutil.which("deskhand") else sys.argv[0]
 
 
 class _Keeper:

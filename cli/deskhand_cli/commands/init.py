@@ -24,7 +24,7 @@ top_k = 5                   # passages a draft may quote from
 min_similarity = 0.35       # cosine similarity, -1 to 1
 
 # [orders]
-# database = "orders.db"    # SQLite, read only; see the README of the room tools
+# database = "orders.db"    # SQLite, read only; its tables are in docs/workspace.md
 
 # [graphs.own]
 # my_graph = "my_graphs:build"
@@ -80,7 +80,7 @@ def init(
         raise StoreError(f"{target}: cannot be written ({exc.strerror}); name a folder you may write to") from exc
     say(f"made {target}")
     say(f"next: put articles (Markdown) into {folder / 'knowledge'}, categories into {folder / 'taxonomy.toml'}, then")
-    say(f"      deskhand run --ticket TICKET.json --workspace {folder}")
+    say(f"      deskhand run --ticket TICKET.json --workspace {folder}   (its form: deskhand schema ticket)")
 
 
 def _write(target: Path) -> None:

@@ -68,7 +68,7 @@ def list_waiting(ctx: typer.Context, workspace: WorkspaceOption = None, as_json:
 def _waiting_row(record: RunRecord) -> tuple[object, ...]:
     result = record.result
     category = (result.triage.category if result and result.triage else None) or "-"
-    draft = f"{len(result.draft.citations)} citations" if result and result.draft else "none"
+    draft = f"{len(result.draft.citations)} cited" if result and result.draft else "none"
     reasons = record.review.reasons if record.review else ()
     return (record.run_id, record.ticket.id, category, draft, ", ".join(dict.fromkeys(r.code for r in reasons)))
 
@@ -83,6 +83,8 @@ def show(ctx: typer.Context, run_id: RunArgument, workspace: WorkspaceOption = N
 
     with RunStore.open(find_folder(ctx, workspace)) as store:
         record = store.load(run_id)
+    if record.ticket.subject:
+        section("subject", record.ticket.subject)
     for message in record.ticket.messages:
         section(f"{message.author} ({message.role}, {message.at:%Y-%m-%d %H:%M})", message.text)
     if record.result:
@@ -141,7 +143,10 @@ def _from_editor(folder: WorkspaceFolder, run_id: str) -> str:
 
     with RunStore.open(folder) as store:
         review = store.load(run_id).review
-    after = click.edit(review.draft.text if review and review.draft else "", extension=".txt")
+    try:
+        after = click.edit(review.draft.text if review and review.draft else "", extension=".txt")
+    except (click.ClickException, ValueError, OSError) as exc:
+        raise InputError(f"the editor in EDITOR does not start ({exc}); correct it, or give --text or --file") from exc
     if after is None:
         raise InputError("nothing was saved in the editor; nothing was sent, use 'approve' to send the draft as it is")
     return after

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deskhand_cli.options import JsonOption, WorkspaceOption, find_folder
-from deskhand_cli.output import print_json, say
+from deskhand_cli.output import one_line, print_json, say
 
 RunArgument = Annotated[str, typer.Argument(help="The run's id, or its unique beginning.")]
 
@@ -71,9 +71,9 @@ def show(
     if record.result:
         print_run(record.result)
     for decision in record.decisions:
-        typer.echo(f"{decision.at:%Y-%m-%d %H:%M} {decision.by}: {decision.verdict} {decision.instruction}".rstrip())
+        typer.echo(one_line(f"{decision.at:%Y-%m-%d %H:%M} {decision.by}: {decision.verdict} {decision.instruction}"))
     for receipt in record.receipts:
-        typer.echo(f"{receipt.action_id}: {receipt.status} {receipt.ref} {receipt.detail}".rstrip())
+        typer.echo(one_line(f"{receipt.action_id}: {receipt.status} {receipt.ref} {receipt.detail}"))
 
 
 def replay(

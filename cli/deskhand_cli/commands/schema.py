@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Annotated
 
 import typer
-
-from deskhand_cli.output import print_json
 
 _WHERE = {
     "ticket": "deskhand.tickets:Ticket",
@@ -42,4 +42,5 @@ def schema(
         raise InputError(f"no schema {name!r}; there are: {', '.join(_WHERE)}")
     module, _, attribute = _WHERE[name].partition(":")
     model = getattr(importlib.import_module(module), attribute)
-    print_json(model.model_json_schema(mode="serialization" if name in ("run", "record") else "validation"))
+    found = model.model_json_schema(mode="serialization" if name in ("run", "record") else "validation")
+    typer.echo(json.dumps(found, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))

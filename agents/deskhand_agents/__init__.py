@@ -3,11 +3,12 @@
 from deskhand_agents.artifacts import ArtifactStore
 from deskhand_agents.cascade import Cascade, Step, Strategy
 from deskhand_agents.checker import Check, CheckTask, check_draft
-from deskhand_agents.classifier import LabelledTicket, load_labelled
 from deskhand_agents.descriptions import DescriptionsTriage
 from deskhand_agents.drafter import DraftTask, QuoteDraft
-from deskhand_agents.examples import ExamplesTriage
+from deskhand_agents.evidence import Reference
+from deskhand_agents.examples import ExamplesTriage, Library
 from deskhand_agents.injection import neutral_text, neutral_view
+from deskhand_agents.labelled import LabelledTicket, load_labelled
 from deskhand_agents.language import Detected, detect_language
 from deskhand_agents.questions import Question, find_questions, search_queries
 from deskhand_agents.reasons import REASONS, reason
@@ -29,8 +30,10 @@ __all__ = [
     "ExtractiveSummary",
     "Flag",
     "LabelledTicket",
+    "Library",
     "Question",
     "QuoteDraft",
+    "Reference",
     "Resolution",
     "ResolveTask",
     "RulesResolver",

@@ -1,283 +1,260 @@
-"""The classifier over labelled tickets: fitted in seconds, calibrated out of fold, kept as arrays."""
+"""The classifier over labelled tickets: fitted in seconds, calibrated out of fold, kept as arrays.
+
+Four members read a ticket in different ways: its vector; its sentences beside descriptions and articles; its words;
+and, where there are many labelled tickets, its nearest ones. Their weights, the certificate and what is turned away are
+all learned from answers in which a ticket's own label took no part.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from deskhand.config import Taxonomy
-from deskhand.errors import InputError
-from deskhand.fencing import fold, normalise
-from deskhand.interfaces import Encoder
-from deskhand.jsonio import content_hash, read_lines, validate
-from deskhand.schema import Model
-from deskhand.tickets import Priority, Text
-from deskhand.vault import PatternVault
-from deskhand_agents.artifacts import Artifact
 from deskhand_agents.certificate import certify, novelty_floor
-from deskhand_agents.logistic import (
-    Logistic,
-    fit_logistic,
-    fit_temperature,
-    knn_logits,
-    log_softmax,
-    stratified_folds,
-)
-from deskhand_agents.sentences import nameless
+from deskhand_agents.evidence import Reading, References
+from deskhand_agents.fusion import fit_weights, fuse
+from deskhand_agents.logistic import Logistic, fit_logistic, knn_logits, stratified_folds
+from deskhand_agents.rejection import Rejection, fit_rejection
+from deskhand_agents.words import Vocabulary, fit_words, word_logits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Floats = NDArray[np.float32]
     Matrix = NDArray[np.float64]
-
-RECIPE = 2
-"""Changes when fitting changes, so that older artefacts are fitted again."""
 
 N_FOLDS = 5
 FEW = 10
-"""Up to so many examples per class (median) logistic regression alone is best; beyond it the fusion with kNN is."""
+"""Up to so many examples per class (median) the regression is penalised less and neighbours have no vote."""
 
-_BATCH = 64
-Progress = Callable[[int, int], None]
-"""Called with how many texts are encoded and how many there are."""
-
-
-class LabelledTicket(Model):
-    """One line of ``tickets/labelled.jsonl``."""
-
-    text: Text
-    label: str
-    language: str | None = None
-    priority: Priority | None = None
-    team: str | None = None
+OUTSIDE = -1
+"""The class of a labelled ticket that fits no category."""
 
 
-def load_labelled(path: Path, taxonomy: Taxonomy) -> tuple[LabelledTicket, ...]:
-    """Return the labelled tickets, personal data masked, exact repetitions left out; empty when there is no file.
+@dataclass(frozen=True)
+class Samples:
+    """Texts to learn from, what the encoder made of them, and their labels; None is no category."""
 
-    Raises:
-        InputError: A line is not a labelled ticket, or its label is not a category of the taxonomy.
-    """
-    if not path.is_file():
-        return ()
-    known = {category.id for category in taxonomy.category}
-    rows: dict[tuple[str, str], LabelledTicket] = {}
-    for where, value in read_lines(path):
-        row = validate(LabelledTicket, value, where)
-        if known and row.label not in known:
-            raise InputError(f"{where}: label {row.label!r} is not a category; correct it or add it to taxonomy.toml")
-        masked = row.model_copy(update={"text": nameless(PatternVault().mask(normalise(row.text)))})
-        rows.setdefault((fold(masked.text), masked.label), masked)
-    return tuple(rows.values())
+    texts: tuple[str, ...]
+    readings: tuple[Reading, ...]
+    labels: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Hints:
+    """Pieces of category descriptions that two members learn from too, and that nobody is measured on."""
+
+    texts: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    vectors: Floats | None = None
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the classifier says to one text. ``similarity`` is the cosine to the nearest labelled ticket."""
+    """What the classifier says to one text.
+
+    ``nearest`` are labelled tickets by number with their cosine; ``is_familiar`` is False for what fits no category.
+    """
 
     probabilities: dict[str, float]
     nearest: tuple[tuple[int, float], ...]
     similarity: float
+    is_familiar: bool
+
+
+class Members(NamedTuple):
+    """The regressions: over vectors, over evidence, over words."""
+
+    vector: Logistic
+    evidence: Logistic
+    words: Logistic
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """Logistic regression, joined by nearest neighbours when there are many examples.
+    """A fitted classifier.
 
-    ``threshold`` is certified for the target accuracy, None when nothing could be; ``floor`` is the similarity
-    below which a ticket counts as new. ``accuracy`` and ``coverage`` are out of fold.
+    ``vectors`` and ``classes`` are those of all labelled tickets, outsiders included. ``threshold`` is certified for
+    the target accuracy, None when nothing could be; ``floor`` is the similarity below which a ticket counts as new.
+    ``accuracy``, of all decisions, and ``coverage``, of certified ones, are out of fold.
     """
 
     labels: tuple[str, ...]
-    vectors: NDArray[np.float32]
+    vectors: Floats
     classes: NDArray[np.int64]
-    model: Logistic
-    temperatures: tuple[float, ...]
+    members: Members
+    weights: NDArray[np.float64]
+    centre: Floats
+    references: References
+    vocabulary: Vocabulary
+    rejection: Rejection
     neighbours: int
     threshold: float | None
     floor: float
     accuracy: float
     coverage: float
 
-    def judge(self, vector: NDArray[np.float32]) -> Judgement:
-        """Return probabilities for one L2-normalised vector, best five labels, and the three nearest tickets."""
-        similarity = (self.vectors @ vector)[None, :]
-        members = [self.model.logits(vector[None, :])]
-        if len(self.temperatures) == 3:
-            members.append(_knn(similarity, self.classes, len(self.labels), self.neighbours))
-        p = np.exp(log_softmax(_fuse(members, self.temperatures)))[0]
-        nearest = np.argsort(-similarity[0], kind="stable")[:3]
+    def judge(self, text: str, reading: Reading) -> Judgement:
+        """Return the best five categories with their probabilities, and the three nearest tickets that have one."""
+        similarity = self.vectors @ reading.whole
+        inside = np.flatnonzero(self.classes != OUTSIDE)
+        members = [
+            self.members.vector.logits(reading.whole[None, :]),
+            self.members.evidence.logits((self.references.features(reading) - self.centre)[None, :]),
+            word_logits(self.vocabulary, self.members.words, text),
+        ]
+        if len(self.weights) > len(members):
+            votes = similarity[inside][None, :]
+            members.append(_knn(votes, self.classes[inside], len(self.labels), self.neighbours))
+        log_p = fuse(members, self.weights)[0]
+        nearest = inside[np.argsort(-similarity[inside], kind="stable")[:3]]
+        best = float(similarity[nearest[0]])
+        strange = similarity[self.classes == OUTSIDE].max(initial=0.0)
+        signs = np.array([[log_p.max(), best, self.references.nearest(reading), strange]])
         return Judgement(
-            {self.labels[i]: round(float(p[i]), 4) for i in np.argsort(-p, kind="stable")[:5]},
-            tuple((int(i), round(float(similarity[0, i]), 4)) for i in nearest),
-            round(float(similarity[0, nearest[0]]), 4),
+            {self.labels[i]: round(float(np.exp(log_p[i])), 4) for i in np.argsort(-log_p, kind="stable")[:5]},
+            tuple((int(i), round(float(similarity[i]), 4)) for i in nearest),
+            round(best, 4),
+            bool(self.rejection.scores(signs)[0] >= self.rejection.threshold),
         )
 
-    def to_artifact(self, hashes: Sequence[str], encoder_name: str) -> Artifact:
-        """Return the classifier as JSON and arrays."""
-        meta = {
-            "encoder": encoder_name, "labels": list(self.labels), "temperatures": list(self.temperatures),
-            "neighbours": self.neighbours, "threshold": self.threshold, "floor": self.floor,
-            "accuracy": self.accuracy, "coverage": self.coverage, "hashes": list(hashes),
-        }  # fmt: skip
-        arrays: dict[str, NDArray[Any]] = {
-            "vectors": self.vectors, "classes": self.classes,
-            "weights": self.model.weights, "bias": self.model.bias,
-        }  # fmt: skip
-        return Artifact(meta, arrays)
 
+class _Space(NamedTuple):
+    """What one regression sees: a row per sample, a row per hint (or none at all), and its freedom."""
 
-def from_artifact(artifact: Artifact) -> Classifier:
-    """Return the classifier that ``to_artifact`` stored. Raises KeyError when a part is missing."""
-    meta, arrays = artifact.meta, artifact.arrays
-    return Classifier(
-        labels=tuple(meta["labels"]),
-        vectors=arrays["vectors"],
-        classes=arrays["classes"],
-        model=Logistic(arrays["weights"], arrays["bias"]),
-        temperatures=tuple(meta["temperatures"]),
-        neighbours=meta["neighbours"],
-        threshold=meta["threshold"],
-        floor=meta["floor"],
-        accuracy=meta["accuracy"],
-        coverage=meta["coverage"],
-    )
+    rows: NDArray[np.floating]
+    hints: NDArray[np.floating]
+    c: float
 
 
 @dataclass(frozen=True)
-class Hints:
-    """Pieces of category descriptions that the regression learns from too, and that nobody is measured on."""
+class _Lesson:
+    """All that the members learn from. ``neighbours`` is 0 where they have no vote."""
 
-    vectors: NDArray[np.float32]
-    labels: tuple[str, ...]
+    spaces: tuple[_Space, ...]
+    vectors: Floats
+    classes: NDArray[np.int64]
+    hint_classes: NDArray[np.int64]
+    n_classes: int
+    neighbours: int
+
+    def fit(self, space: _Space, train: NDArray[np.bool_]) -> Logistic:
+        """Return the regression learned from the samples in ``train`` that have a category, and from hints."""
+        kept = train & (self.classes != OUTSIDE)
+        x = np.vstack([space.rows[kept], space.hints])
+        y = np.concatenate([self.classes[kept], self.hint_classes[: len(space.hints)]])
+        return fit_logistic(x, y, self.n_classes, c=space.c)
+
+    def out_of_fold(self) -> list[Matrix]:
+        """Return, per member, logits in which no sample's own label took part."""
+        folds = stratified_folds(self.classes, min(N_FOLDS, len(self.classes)))
+        members = [np.zeros((len(folds), self.n_classes)) for _ in range(len(self.spaces) + bool(self.neighbours))]
+        for number in range(int(folds.max()) + 1):
+            test, train = folds == number, folds != number
+            inside = train & (self.classes != OUTSIDE)
+            if not inside.any():  # a single labelled ticket: nothing to learn from
+                continue
+            for member, space in zip(members, self.spaces, strict=False):
+                member[test] = self.fit(space, train).logits(space.rows[test])
+            if self.neighbours:
+                similarity = self.vectors[test] @ self.vectors[inside].T
+                members[-1][test] = _knn(similarity, self.classes[inside], self.n_classes, self.neighbours)
+        return members
 
 
 def fit_classifier(
-    vectors: NDArray[np.float32],
-    labels: Sequence[str],
+    samples: Samples,
+    references: References,
     *,
     hints: Hints | None = None,
     neighbours: int = 20,
     target: float = 0.97,
 ) -> Classifier:
-    """Fit on all labelled tickets; temperatures and threshold come from out-of-fold answers.
+    """Fit on all labelled tickets, of which at least one must have a category.
 
     Args:
-        vectors: L2-normalised rows, one per labelled ticket.
-        labels: Their labels, at least one.
+        samples: The labelled tickets.
+        references: Descriptions and articles that sentences are compared with; may be empty.
         hints: What the categories say of themselves; worth three points of accuracy at 30 tickets per category.
         neighbours: How many vote, where neighbours vote.
         target: Accuracy that the threshold must guarantee (chance to be wrong about it: 5%).
     """
-    names = tuple(sorted({*labels, *(hints.labels if hints else ())}))
-    classes = np.array([names.index(label) for label in labels], np.int64)
-    is_few = bool(np.median(list(Counter(labels).values())) <= FEW)
-
-    def fit(train: NDArray[np.bool_]) -> Logistic:
-        x, y = vectors[train], classes[train]
-        if hints and hints.labels:
-            x = np.vstack([x, hints.vectors])
-            y = np.concatenate([y, [names.index(label) for label in hints.labels]])
-        return fit_logistic(x, y, len(names), c=100.0 if is_few else 50.0)
-
-    p, temperatures = _out_of_fold(vectors, classes, len(names), fit, neighbours=0 if is_few else neighbours)
-    confidence, is_correct = p.max(axis=1), p.argmax(axis=1) == classes
-    threshold = certify(confidence, is_correct, target) if len(names) > 1 else None
+    hints = hints or Hints()
+    names = tuple(sorted({*(label for label in samples.labels if label is not None), *hints.labels}))
+    classes = np.array([OUTSIDE if label is None else names.index(label) for label in samples.labels], np.int64)
+    is_inside = classes != OUTSIDE
+    is_few = bool(np.median(np.unique(classes[is_inside], return_counts=True)[1]) <= FEW)
+    vectors = np.stack([reading.whole for reading in samples.readings])
+    features = np.stack([references.features(reading) for reading in samples.readings])
+    centre = _centre(features, vectors.shape[1])
+    words = fit_words([*samples.texts, *hints.texts])
+    spaces = (
+        _Space(vectors, vectors[:0] if hints.vectors is None else hints.vectors, 100.0 if is_few else 20.0),
+        _Space(features - centre, features[:0], 5.0),
+        _Space(words.rows[: len(classes)], words.rows[len(classes) :], 10.0),
+    )
+    hint_classes = np.array([names.index(label) for label in hints.labels], np.int64)
+    lesson = _Lesson(spaces, vectors, classes, hint_classes, len(names), 0 if is_few else neighbours)
+    vector, evidence, unfolded = (lesson.fit(space, np.ones(len(classes), bool)) for space in spaces)
+    logits = lesson.out_of_fold()
+    weights = fit_weights([member[is_inside] for member in logits], classes[is_inside])
+    measured = _measure(lesson, [references.nearest(reading) for reading in samples.readings], fuse(logits, weights))
+    threshold = certify(measured.confidence[measured.is_taken], measured.is_right[measured.is_taken], target)
     return Classifier(
-        names,
-        vectors,
-        classes,
-        fit(np.ones(len(classes), bool)),
-        temperatures,
-        neighbours,
-        threshold,
-        novelty_floor(vectors),
-        round(float(is_correct.mean()), 4),
-        0.0 if threshold is None else round(float((confidence >= threshold).mean()), 4),
+        labels=names,
+        vectors=vectors,
+        classes=classes,
+        members=Members(vector, evidence, words.unfold(unfolded)),
+        weights=weights,
+        centre=centre,
+        references=references,
+        vocabulary=words.vocabulary,
+        rejection=measured.rejection,
+        neighbours=neighbours,
+        threshold=threshold if len(names) > 1 else None,
+        floor=novelty_floor(vectors[is_inside]),
+        accuracy=round(float(measured.is_right.mean()), 4),
+        coverage=_coverage(measured, threshold),
     )
 
 
-def _out_of_fold(
-    vectors: NDArray[np.float32],
-    classes: NDArray[np.int64],
-    n: int,
-    fit: Callable[[NDArray[np.bool_]], Logistic],
-    *,
-    neighbours: int,
-) -> tuple[Matrix, tuple[float, ...]]:
-    """Return probabilities that no ticket's own label took part in, and the temperatures fitted on them.
-
-    ``neighbours`` 0 leaves the regression alone.
-    """
-    folds = stratified_folds(classes, min(N_FOLDS, len(classes)))
-    members = [np.zeros((len(classes), n)) for _ in range(2 if neighbours else 1)]
-    for number in range(int(folds.max()) + 1):
-        test, train = folds == number, folds != number
-        if not train.any():  # a single labelled ticket: nothing to learn from
-            continue
-        members[0][test] = fit(train).logits(vectors[test])
-        if neighbours:
-            members[1][test] = _knn(vectors[test] @ vectors[train].T, classes[train], n, neighbours)
-    own = tuple(fit_temperature(member, classes) for member in members)
-    if not neighbours:
-        return np.exp(log_softmax(_fuse(members, own))), own
-    last = fit_temperature(_fuse(members, (*own, 1.0)), classes)
-    return np.exp(log_softmax(_fuse(members, (*own, last)))), (*own, last)
+def _centre(features: Floats, dim: int) -> Floats:
+    """Return the mean of the similarities, and zeros for the two vectors before them."""
+    centre = np.asarray(features.mean(axis=0), np.float32)
+    centre[: 2 * dim] = 0.0
+    return centre
 
 
-def _knn(similarity: NDArray[np.float32], classes: NDArray[np.int64], n: int, neighbours: int) -> Matrix:
+class _Measured(NamedTuple):
+    """Out of fold, per sample: the confidence, whether it would be given a category, and whether that is right."""
+
+    rejection: Rejection
+    confidence: Matrix
+    is_taken: NDArray[np.bool_]
+    is_right: NDArray[np.bool_]
+
+
+def _measure(lesson: _Lesson, nearest_reference: Sequence[float], log_p: Matrix) -> _Measured:
+    is_inside = lesson.classes != OUTSIDE
+    similarity = lesson.vectors @ lesson.vectors.T
+    np.fill_diagonal(similarity, -1.0)  # leave one out
+    nearest = similarity[:, is_inside].max(axis=1, initial=-1.0)
+    strange = similarity[:, ~is_inside].max(axis=1, initial=0.0)
+    signs = np.column_stack([log_p.max(axis=1), nearest, nearest_reference, strange])
+    is_correct = log_p.argmax(axis=1) == lesson.classes
+    rejection = fit_rejection(signs, is_inside, is_correct)
+    is_taken = rejection.scores(signs) >= rejection.threshold
+    return _Measured(rejection, np.exp(signs[:, 0]), is_taken, np.where(is_inside, is_correct & is_taken, ~is_taken))
+
+
+def _coverage(measured: _Measured, threshold: float | None) -> float:
+    if threshold is None:
+        return 0.0
+    return round(float((measured.is_taken & (measured.confidence >= threshold)).mean()), 4)
+
+
+def _knn(similarity: Floats, classes: NDArray[np.int64], n: int, neighbours: int) -> Matrix:
     return knn_logits(similarity, classes, n, k=neighbours, width=0.03)
-
-
-def _fuse(members: Sequence[Matrix], temperatures: Sequence[float]) -> Matrix:
-    """Return logits: one member over its temperature, or the mean log-probability of two over the last one."""
-    if len(members) == 1:
-        return members[0] / temperatures[0]
-    pairs = zip(members, temperatures, strict=False)
-    logs = [np.log(np.exp(log_softmax(logits / t)) + 1e-9) for logits, t in pairs]
-    return np.asarray(np.mean(logs, axis=0) / temperatures[-1])
-
-
-def encode_labelled(
-    texts: Sequence[str], encoder: Encoder, *, known: Artifact | None, progress: Progress
-) -> NDArray[np.float32]:
-    """Return one vector per text; those that an older artefact of the same encoder holds are not computed again."""
-    hashes = text_hashes(texts)
-    stored = _stored_vectors(known, encoder.name)
-    missing = [i for i, text_hash in enumerate(hashes) if text_hash not in stored]
-    vectors = np.empty((len(texts), encoder.dim), np.float32)
-    for i, text_hash in enumerate(hashes):
-        if text_hash in stored:
-            vectors[i] = stored[text_hash]
-    progress(len(texts) - len(missing), len(texts))
-    for start in range(0, len(missing), _BATCH):
-        batch = missing[start : start + _BATCH]
-        vectors[batch] = encoder.encode([texts[i] for i in batch])
-        progress(len(texts) - len(missing) + start + len(batch), len(texts))
-    return vectors
-
-
-def _stored_vectors(known: Artifact | None, encoder_name: str) -> dict[str, NDArray[np.float32]]:
-    if known is None or known.meta.get("encoder") != encoder_name:
-        return {}
-    return dict(zip(known.meta["hashes"], known.arrays["vectors"], strict=True))
-
-
-def text_hashes(texts: Sequence[str]) -> list[str]:
-    """Return what identifies each text in an artefact, 16 hexadecimal digits."""
-    return [content_hash(text)[:16] for text in texts]
-
-
-def usual_priorities(rows: Sequence[LabelledTicket]) -> dict[str, Priority]:
-    """Return the commonest priority per label, the lower one on a tie; labels without any are left out."""
-    counts: dict[str, Counter[Priority]] = {}
-    for row in rows:
-        if row.priority is not None:
-            counts.setdefault(row.label, Counter())[row.priority] += 1
-    order = list(Priority)
-    return {label: max(order, key=lambda p: (found[p], -order.index(p))) for label, found in counts.items()}

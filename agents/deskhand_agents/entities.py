@@ -39,11 +39,26 @@ class Entity:
 _RECORD = re.compile(r"(?<![\w-])([A-Za-z]{1,6})-(\d{4,12})(?![\w-])")
 _SERIAL = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}-\d{4,6}(?![\w-])")
 _TRACKING = re.compile(r"(?<![\w-])[A-Z]{1,4}\d{9,22}[A-Z]{0,2}(?![\w-])")
-_BARE_ORDER = re.compile(
-
-        r"\b(?:order|bestellung|commande|pedido|bestelling)\s*(?:number|no\.?|nr\.?|id|nummer|numéro"
-        r"|número)?\s*[:#]?\s*#?(\d{4,12})\b", re.I
-)  # fmt: skip
+_NUMBER_WORD = r"(?:\s*(?:number|numbers|no\.?|nr\.?|nº|n°|id|nummer|numéro|número|is|ist|,|:|#|\())*\s*#?"
+_BARE = {
+    EntityKind.order: re.compile(
+        rf"\b(?:orders?|bestell(?:ung|nummer|ung\w*)|commandes?|pedidos?|bestelling(?:en)?|bestelnummer){_NUMBER_WORD}"
+        r"(?:[a-z]{2}[ -]{0,3})?(\d{5,12})\b(?!-\d)(?: (?:and|und|et|y|en|&) (\d{5,12})\b)?",
+        re.IGNORECASE,
+    ),
+    EntityKind.return_: re.compile(
+        rf"\b(?:returns?|retoure|retour|devolución|retourenummer|rücksendung){_NUMBER_WORD}(\d{{4,12}})\b(?!-\d)",
+        re.IGNORECASE,
+    ),
+    EntityKind.subscription: re.compile(
+        rf"\b(?:plans?|subscription|abonnement|abo|suscripción){_NUMBER_WORD}(\d{{5,12}})\b(?!-\d)", re.IGNORECASE
+    ),
+}
+_LOOSE = re.compile(r"(?<![\w-])(rma|sub|ret|rtn)[ #:.-]{0,3}(\d{4,12})(?![\w-])", re.IGNORECASE)
+_LOOSE_ORDER = re.compile(r"(?<![\w-])([a-z]{2})(?: ?- ?| ?)(\d{6})(?![\w-])", re.IGNORECASE)
+_SMALL_WORD = re.compile(
+    r"in|on|of|to|at|be|no|nr|id|is|it|my|or|so|up|us|we|an|as|by|if|de|la|le|el|du|um|am|im|zu|op|te|en", re.IGNORECASE
+)
 _ERROR = re.compile(r"(?<![\w-])(?:(?:E|ERR|F)-?\d{1,4}|HTTP [45]\d\d)(?![\w-])")
 _PREFIXES = {
     "rma": EntityKind.return_, "ret": EntityKind.return_, "rtn": EntityKind.return_, "r": EntityKind.return_,
@@ -94,8 +109,24 @@ def _records(text: str) -> Iterator[Entity]:
         if prefix not in _NOT_ORDERS:
             kind = _PREFIXES.get(prefix, EntityKind.order)
             yield Entity(kind, match[0], match[0].upper())
-    for match in _BARE_ORDER.finditer(text):
-        yield Entity(EntityKind.order, match[1], match[1])
+    for match in _LOOSE.finditer(text):
+        yield Entity(_PREFIXES[match[1].lower()], match[0], f"{match[1].upper()}-{match[2]}")
+    for match in _LOOSE_ORDER.finditer(text):
+        if match[1].lower() not in _NOT_ORDERS and not _SMALL_WORD.fullmatch(match[1]):
+            yield Entity(EntityKind.order, match[0], f"{match[1].upper()}-{match[2]}")
+    yield from _bare_numbers(text)
+
+
+def _bare_numbers(text: str) -> Iterator[Entity]:
+    """Yield "order 204817", "return no. 30477": a kind and digits, without the letters that the record has."""
+    whole = {
+        digits
+        for match in (*_RECORD.finditer(text), *_LOOSE.finditer(text), *_LOOSE_ORDER.finditer(text))
+        for digits in match.groups()
+    }
+    for kind, pattern in _BARE.items():
+        for match in pattern.finditer(text):
+            yield from (Entity(kind, digits, digits) for digits in match.groups() if digits and digits not in whole)
 
 
 def _others(text: str, products: Iterable[str]) -> Iterator[Entity]:

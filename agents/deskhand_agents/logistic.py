@@ -59,12 +59,15 @@ def fit_logistic(
         value = -(log_p * onehot).sum() / len(x) + 0.5 * float((penalty * w * w).sum())
         return value, (x.T @ (np.exp(log_p) - onehot) / len(x) + penalty * w).ravel()
 
-    w = _minimise(loss, np.zeros(x.shape[1] * n_classes)).reshape(x.shape[1], n_classes)
+    w = minimise(loss, np.zeros(x.shape[1] * n_classes)).reshape(x.shape[1], n_classes)
     return Logistic(w[:-1], w[-1])
 
 
-def _minimise(loss: Callable[[Matrix], tuple[float, Matrix]], theta: Matrix) -> Matrix:
-    """L-BFGS (Nocedal & Wright, algorithm 7.4) with a backtracking line search (Armijo, 1e-4)."""
+def minimise(loss: Callable[[Matrix], tuple[float, Matrix]], theta: Matrix) -> Matrix:
+    """Return where ``loss``, a value and a gradient, is least; ``theta`` is where to begin.
+
+    L-BFGS (Nocedal & Wright, algorithm 7.4) with a backtracking line search (Armijo, 1e-4).
+    """
     history: deque[tuple[Matrix, Matrix]] = deque(maxlen=_HISTORY)
     value, gradient = loss(theta)
     for _ in range(MAX_ITER):

@@ -15,7 +15,8 @@ REASONS: dict[str, str] = {
     "already_answered": "The newest public message is ours.",
     "loop": "The same message arrives again and again in answer to ours.",
     "injection": "Part of the text tries to give orders to the agent; that part was left out of all work.",
-    "threat": "Lawyers, the press, or a danger to people is mentioned.",
+    "safety": "A danger to people: smoke, fire, a shock, an injury, or water near electricity.",
+    "threat": "Lawyers, the press or violence is mentioned.",
     "fraud_sign": "Signs of fraud or of an account in other hands.",
     "personal_data": "The ticket holds card or bank numbers; they are masked.",
     # language and triage

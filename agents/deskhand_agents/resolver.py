@@ -131,8 +131,9 @@ class _Reader(Generic[S]):
         tool, argument = _GETTERS[kind]
         if tool not in self._tools.names:
             return
+        wanted = await self._complete(kind, value) if value.isdecimal() else value
         try:
-            facts = await self._tools.call(tool, {argument: value}, self._ctx, self._scope)
+            facts = await self._tools.call(tool, {argument: wanted}, self._ctx, self._scope)
         except ToolRetry:
             self.not_found.append(value)
             self.reasons.append(reason("record_not_found", value))
@@ -141,6 +142,20 @@ class _Reader(Generic[S]):
             raise _Stop(str(exc)) from exc
         if isinstance(facts, dict):
             self.findings.append(Finding(tool=tool, subject=str(facts.get(argument, value)), facts=facts))
+
+    async def _complete(self, kind: EntityKind, digits: str) -> str:
+        """Return the requester's own record with these digits, or the digits where there is none."""
+        tool, key, id_name = _LISTS[kind]
+        if tool not in self._tools.names:
+            return digits
+        try:
+            listed: Any = await self._tools.call(tool, {}, self._ctx, self._scope)
+        except ToolRetry:
+            return digits
+        except ToolFailed as exc:
+            raise _Stop(str(exc)) from exc
+        ids = [str(record[id_name]) for record in listed.get(key, [])]
+        return next((known for known in ids if known.rpartition("-")[2] == digits), digits)
 
     async def list_newest(self, kind: EntityKind, *, values: Sequence[str]) -> None:
         tool, key, id_name = _LISTS[kind]

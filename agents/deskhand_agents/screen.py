@@ -14,7 +14,7 @@ from deskhand.answers import Reason
 from deskhand.fencing import fold
 from deskhand.tickets import Message, Role, Ticket
 from deskhand.view import TicketView
-from deskhand_agents.injection import customer_words, find_injection
+from deskhand_agents.injection import customer_words, find_injection, neutral_view
 from deskhand_agents.reasons import reason
 from deskhand_agents.signals import (
     ACKNOWLEDGEMENT,
@@ -24,6 +24,7 @@ from deskhand_agents.signals import (
     CHURN,
     FRAUD,
     ORDER_RELATED,
+    SAFETY,
     SPAM,
     THREAT,
     Signal,
@@ -40,7 +41,7 @@ _FINAL = frozenset({"closed", "archived", "deleted", "merged", "trash", "spam"})
 _SECRET = re.compile(r"\[(CARD|IBAN)_\d+\]")
 _LOOP_COPIES = 3
 _LOOP_PAUSE = timedelta(minutes=5)
-_PARKING = ("injection", "threat", "fraud_sign", "spam", "auto_reply", "bounce")
+_PARKING = ("injection", "safety", "threat", "fraud_sign", "spam", "auto_reply", "bounce")
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,24 @@ def screen(ticket: Ticket, view: TicketView) -> Screening:
 def find_flags(view: TicketView, ticket: Ticket | None = None) -> tuple[Flag, ...]:
     """Return what is noticed in the customer's text, surest first; only flags of 0.5 and more."""
     text = fold(customer_words(view))
-    newest = fold(f"{view.subject}\n{view.last_customer_text}")
+    calm = neutral_view(view)
+    newest = fold(f"{calm.subject}\n{calm.last_customer_text}")
     injection = find_injection(view)
     found = [
         Flag("injection", injection.confidence, injection.signs),
-        _weigh_mail("auto_reply", AUTO_REPLY, newest, _auto_reply_weights(view, ticket)),
-        _weigh_mail("bounce", BOUNCE, _with_sender(newest, view), []),
+        _weigh_mail("auto_reply", AUTO_REPLY, newest, _auto_reply_weights(calm, ticket)),
+        _weigh_mail("bounce", BOUNCE, _with_sender(newest, calm), []),
         _weigh_mail("spam", SPAM, text, []),
+        _weigh("safety", SAFETY, text),
         _weigh("threat", THREAT, text),
         _weigh("churn_risk", CHURN, text),
         _weigh("fraud_sign", FRAUD, text),
-        _personal_data(view),
+        _personal_data(calm),
     ]
-    return tuple(sorted((f for f in found if f.confidence >= FLAGGED), key=lambda f: (-f.confidence, f.name)))
+    kept = [flag for flag in found if flag.confidence >= FLAGGED]
+    if any(flag.name == "spam" for flag in kept):
+        kept = [flag for flag in kept if flag.name != "threat"]  # a false bill threatens too
+    return tuple(sorted(kept, key=lambda flag: (-flag.confidence, flag.name)))
 
 
 def _weigh(name: str, signals: Sequence[Signal], text: str, extra: Sequence[tuple[str, float]] = ()) -> Flag:

@@ -19,7 +19,8 @@ class Signal(NamedTuple):
     pattern: re.Pattern[str]
 
 
-def _signals(*rows: tuple[str, float, str]) -> tuple[Signal, ...]:
+def build_signals(*rows: tuple[str, float, str]) -> tuple[Signal, ...]:
+    """Return signals from rows of name, weight and expression."""
     return tuple(Signal(name, weight, re.compile(pattern)) for name, weight, pattern in rows)
 
 
@@ -31,169 +32,13 @@ def combine(weights: Sequence[float]) -> float:
     return round(1.0 - rest, 3)
 
 
-_PRIOR = r"(?:previous|prior|preceding|above|earlier|former|existing|initial|original|old|system)"
-_ORDERS = (
-    r"(?:instruction|directive|prompt|guideline|guardrail|rule|command|restriction|training"
-    r"|programming|polic(?:y|ies)\b)s?"
-)
-_AGENT = (
-    r"(?:ai|a\.i\.|llm|language model|chat ?bot|assistant|gpt\w*|claude|copilot|model"
-    r"|support agent bot|automated (?:agent|system))"
-)
-
-INJECTION = _signals(
-    (
-        "override",
-        0.9,
-        r"\b(?:ignore|disregard|forget|override|bypass|discard|skip|drop|do not (?:follow|obey)|stop following)\b"
-
-            rf"(?:(?! my | our ).){{0,40}}\b(?:(?:all|any|every|each|{_PRIOR}|your|the|these|those|safety"
-            rf"|company)\s+){{1,5}}(?:of\s+)?{_ORDERS}\b",
-    ),
-    ("override", 0.8,
-        r"\b(?:ignore|disregard|forget)\s+(?:everything|all(?: of)?(?: that)?|anything)\s+(?:above"
-        r"|before|you (?:were|have been) told|so far|prior)\b"),
-    ("override", 0.9,
-        r"\b(?:ignorier\w*|missachte\w*|vergiss|vergessen sie)\b.{0,40}\b(?:anweisung|instruktion"
-        r"|vorgabe|regel|befehl)\w*"),
-    ("override", 0.9,
-        r"\b(?:ignore[zr]?|oublie[zr]?|ne (?:tiens|tenez) pas compte)\b.{0,20}\b(?:les|toutes|ces|tes"
-        r"|vos|des|aux)\b.{0,20}\b(?:instructions|consignes|regles|règles|directives)\b"),
-    ("override", 0.9,
-        r"\b(?:ignor[ae]n?|olvid[ae]n?|omit[ae])\b.{0,40}\b(?:instrucciones|reglas|directrices"
-        r"|instruções|instrucoes|regras|indicaciones)\b"),
-    ("override", 0.9, r"\b(?:ignora\w*|dimentica\w*)\b.{0,40}\b(?:istruzioni|regole|direttive)\b"),
-    ("override", 0.9, r"\b(?:negeer|vergeet)\b.{0,40}\b(?:instructies|regels|opdrachten|aanwijzingen)\b"),
-    ("override", 0.9, r"\b(?:zignoruj|pomin|pomiń|zapomnij)\b.{0,40}\b(?:instrukcj|polece|zasad)\w*"),
-    ("override", 0.9, r"(?:игнорируй|забудь|проигнорируй)\w*.{0,40}(?:инструкц|указани|правил)\w*"),
-    ("override", 0.9, r"(?:忽略|无视|忘记|無視).{0,12}(?:指令|指示|提示|规则|規則|说明)"),
-    ("override", 0.9, r"(?:以前|これまで|上記)の(?:指示|命令|ルール).{0,6}(?:無視|忘れ)"),
-    ("new_orders", 0.75,
-        r"\b(?:new|updated|real|actual|following|hidden|secret"
-        r"|special)\s+(?:system\s+)?(?:instructions?|directives?|prompt)\s*(?:for (?:you|the|this)|are"
-        r"|is|:|follow)"),
-    ("role", 0.75,
-        r"\b(?:you are (?:now|no longer)|from now on,? you(?: are| will| must)?|act as"
-        rf"|pretend (?:to be|you are)|roleplay as|behave as)\b.{{0,40}}\b(?:{_AGENT}|dan\b|admin|root"
-        r"|developer|unrestricted|free of|without (?:rules|limits|restrictions)|refund bot|jailbr\w+"
-        r"|in \w+ mode)"),
-    ("role", 0.7,
-        r"\b(?:developer|debug|god|admin|maintenance|jailbreak|dan|unrestricted"
-        r"|test)[ -]mode\b.{0,30}\b(?:on|enabled?|activ\w+|enter|engaged|now)\b|\b(?:enter|enable"
-        r"|activate|switch to|you are in)\b.{0,20}\b(?:developer|debug|god|admin|maintenance|jailbreak"
-        r"|dan|unrestricted)[ -]mode\b"),
-    ("addressed", 0.65,
-        r"(?:^|[\n.!?:;(\[<*-]\s*)(?:(?:note|message|attention|instructions?|memo|reminder|notice"
-        rf"|info)\s+(?:to|for)\s+(?:the\s+|any\s+|all\s+)?(?:{_AGENT}|(?:automated|ai"
-        rf"|virtual)\s+\w+)s?\b|(?:dear|hey|hello|hi|attention,?|listen,?)\s+(?:{_AGENT})\b)"),
-    ("addressed", 0.6,
-        rf"\b(?:if (?:you are|you're|this is (?:read|processed) by) (?:an? )?{_AGENT}"
-        rf"|as (?:an?|the) {_AGENT}\b(?:,? you| in charge|,? (?:please|kindly))"
-        rf"|{_AGENT}s? (?:reading|processing|handling|that reads?) this)\b"),
-    ("leak", 0.85,
-        r"\b(?:reveal|print|show|repeat|output|display|disclose|dump|tell me|give me|quote|leak|paste"
-        r"|write out|send me)\b.{0,40}\b(?:system|hidden|initial|internal|secret|original"
-        r"|your)\s+(?:system\s+)?(?:prompt|instructions|guidelines|configuration|rules)\b"),
-    ("leak", 0.7,
-        r"\b(?:what (?:is|are)|list)\s+your\s+(?:system prompt|(?:hidden|initial|internal"
-        r"|secret) (?:prompt|instructions|rules)|api key|tools and functions)\b"),
-    ("leak", 0.8,
-        r"\b(?:send|list|give|show|export|forward|include|e-?mail)\b.{0,40}\b(?:all|every|other"
-        r"|another)\s+(?:of your )?(?:customers?'?|users?'?|clients?'?)s?'?\s+(?:data|e-?mails?"
-        r"|addresses|names|orders|records|details|personal|accounts?)\b"),
-    ("tool", 0.85,
-        r"\b(?:call|invoke|use|run|execute|trigger)\b.{0,20}\b(?:the\s+)?[`'\"]?\w*(?:refund|discount"
-        r"|credit|cancel|voucher|delete|send|transfer|order)\w*[`'\"]?\s*(?:tool|function|action|api"
-        r"|command|endpoint)\b"),
-    ("tool", 0.85,
-        r"\b(?:issue|create|process|send|approve|apply|grant|make|do|get|post|delete"
-        r"|update)_(?:\w+_)?(?:refund|credit|payment|discount|order|voucher|account|reply|customer"
-        r"|ticket)\w*\b|\brefund\s*\(|\"(?:tool|function|name|tool_call)s?\"\s*:\s*[\"{\[]"),
-    ("tool", 0.75,
-        r"\b(?:approve|refund|issue|send|grant|process|pay|release|transfer"
-        r"|close)\b.{0,60}\b(?:without (?:any |further |human |manual |asking |a "
-        r"|waiting for )*(?:approval|review|confirmation|verification|a human|asking|checks?|person"
-        r"|check)|automatically and|no (?:human )?(?:approval|review) (?:is )?(?:needed|required))\b"),
-    ("tool", 0.7,
-        r"\b(?:mark|set|tag|flag)\s+(?:this|the)\s+(?:ticket|case|request|refund|action)\s+(?:as"
-        r"|to)\s+(?:approved|pre-?approved|verified|resolved|trusted|certified|authori[sz]ed)\b"),
-    ("authority", 0.55,
-        r"\b(?:i am|this is|as) (?:the |your |an? )?(?:administrator|developer of|creator"
-        r"|system operator|openai|anthropic|deskhand)\b.{0,40}\b(?:authori[sz]e|instruct|order|command"
-        r"|override|request|team|speaking|allow)\w*"),
-    ("authority", 0.55,
-        r"\b(?:(?:has|have|was|is) (?:already )?(?:been )?pre-?(?:approved|authori[sz]ed)"
-        r"|admin(?:istrator)? override|authori[sz]ation code|override code|priority override)\b"),
-    ("answer", 0.6,
-        r"\b(?:reply|respond|answer|begin your (?:reply|response|answer)|start your (?:reply|response"
-        r"|answer))\s+(?:only\s+)?(?:with|by saying)\s+(?:the (?:word|text|phrase|following)|only"
-        r"|exactly|[\"'“])"),
-    ("answer", 0.6,
-        r"\b(?:your (?:only|new) (?:task|job|goal|purpose|objective|role) (?:is|now)"
-        r"|you must (?:now )?(?:obey|comply|follow (?:these|my|the following))|do not (?:tell|inform"
-        r"|mention (?:this|it) to|alert) (?:the )?(?:human|reviewer|agent|staff|anyone|user))\b"),
-    ("encoded", 0.6,
-        r"\b(?:decode|base64|rot13|decrypt)\b.{0,40}\b(?:follow|execute|and do|obey|run|instruction"
-        r"|then|process|first)"),
-)  # fmt: skip
-"""Over folded text, one sentence or line at a time."""
-
-INJECTION_SPANS = _signals(
-    ("fake_turn", 0.85,
-        r"(?is)<\|(?:im_start|system|assistant|user|endoftext"
-        r"|start_header_id)[^|>]*\|>.*?(?:<\|(?:im_end|end|eot_id)\|>|\Z)"),
-    ("fake_turn", 0.85, r"(?is)\[inst\].*?(?:\[/inst\]|\Z)|<<sys>>.*?(?:<</sys>>|\Z)"),
-    ("fake_turn", 0.85,
-        r"(?is)</?(?:system|assistant|instructions?|ticket|customer_message|tool_result|function_call"
-        r"|tool_call|prompt|admin)\b[^>\n]{0,80}>(?:.*?</(?:system|assistant|instructions?|tool_result"
-        r"|function_call|tool_call|prompt|admin)\s*>)?"),
-    ("turn_label", 0.8,
-        r"(?im)^[ \t]*(?:#{1,4}\s*|\*\*|\[)?(?:system(?: (?:message|prompt|note|override|update))?"
-        r"|assistant|developer|admin(?:istrator)?|ai|tool|function)(?:\*\*|\])?\s*(?::"
-        r"|>>)(?:\*\*)?[^\n]*(?:\n(?![ \t]*\n)[^\n]+)*"),
-    ("fake_turn", 0.75,
-        r"(?im)^[ \t]*(?:[-=*#]{2,}\s*)?(?:end of (?:ticket|customer message|user input|conversation"
-        r"|context)|begin (?:system|new|admin|hidden) (?:instructions?|message"
-        r"|prompt))\b[^\n]*(?:\n(?![ \t]*\n)[^\n]+)*"),
-    ("fake_turn", 0.8, r"<<(?:end )?\w+ [0-9a-f]{6,}[^>]*>>"),
-    ("hidden", 0.6, r"(?is)<!--.*?(?:-->|\Z)"),
-    ("hidden", 0.75,
-        r"(?is)<(\w{1,20})\b[^<>]{0,300}?(?:display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0"
-        r"|color\s*:\s*(?:#fff(?:fff)?\b|white)|opacity\s*:\s*0(?![.\d])|\bhidden\b)[^<>]{0,300}>.*?(?:</\1>"
-        r"|\Z)"),
-)  # fmt: skip
-"""Over plain text: whole stretches that no customer types by hand."""
-
-NEEDS_ORDERS = frozenset({"hidden", "turn_label"})
-"""Spans that are harmless unless they hold an order: mail programs hide text, forms have a field "System:"."""
-
-ORDERS_INSIDE = re.compile(
-    r"\b(?:refund|approve|approved|ignore|disregard|instruction|assistant|prompt|override|verified"
-    r"|authori[sz]ed|grant|issue a|reply with"
-    r"|respond|you (?:are|must|will|should|may)|do not|transfer|discount|voucher|credit|policy"
-    r"|reveal|execute|call the|confirm|storn|erstatt|erwähn|genehmig|verschick|bestätig|antwort"
-    r"|mitarbeiter|anweisung|rembours|approuv|consigne|reembols|aprueb|instruccion|terugbetal|goedkeur)\w*\b"
-)
-COMMAND = re.compile(
-    r"^(?:(?:please|then|also|and|now|first|next|finally|instead|simply|just|you (?:must|should"
-    r"|will|can|may|are|need)|step \d+)[,:]?\s+)*"
-    r"(?:refund|issue|send|approve|call|run|execute|reply|respond|say|answer|output|print|tell"
-    r"|give|mark|set|close|do not|don't|never|always|"
-    r"confirm|grant|apply|transfer|credit|pay|escalate|delete|forward|include|write|add|skip|act"
-    r"|treat|use|obey|follow|change|update|process|"
-    r"cancel|create|consider|assume|comply|promise|offer|start|begin|end|state|return|reveal"
-    r"|ignore|forget|this (?:is|was|has)|no (?:human|approval|review)|"
-    r"you (?:must|should|will|are|have|may|can)|the customer|your (?:task|job|goal|answer|reply))\b"
-)
-"""How a sentence begins that carries on what an injected one ordered (folded)."""
-
 AUTO_REPLY_SUBJECT = re.compile(
     r"^(?:re:\s*)?(?:automatic reply|auto(?:matic)?[- ]?(?:reply|response|antwort)"
     r"|out of (?:the )?office(?: reply)?|autoreply|automatische antwort"
     r"|abwesenheits\w*|réponse automatique|respuesta automática|risposta automatica"
     r"|automatisch antwoord|afwezigheid\w*|afwezig)\b\s*(?::|-|\u2013|$|\b(?:until|bis|tot)\b)"
 )
-AUTO_REPLY = _signals(
+AUTO_REPLY = build_signals(
     ("away", 0.6,
         r"\b(?:i am|i'm|i will be|am)\s+(?:currently\s+)?(?:out of (?:the )?office"
         r"|away from (?:the office|my desk|my e-?mail)|on (?:annual |parental |maternity |sick )?leave"
@@ -203,7 +48,7 @@ AUTO_REPLY = _signals(
         r"|je suis (?:actuellement )?(?:absente?|en congé|en vacances)"
         r"|ik ben (?:momenteel )?(?:afwezig|niet aanwezig|met vakantie)|estoy (?:fuera de la oficina"
         r"|de vacaciones))\b"),
-    ("return", 0.5,
+    ("return", 0.4,
         r"\b(?:i will (?:return|be back)|back (?:in the office )?on|returning on|wieder (?:da"
         r"|erreichbar|im büro)|de retour le|terug op|limited access to (?:my )?e-?mail|will (?:reply"
         r"|respond|answer|get back to you) (?:when|upon|after|on my)|no access to (?:my )?e-?mail"
@@ -216,7 +61,7 @@ AUTO_REPLY = _signals(
         r"|do not reply to this (?:e-?mail|message)|automatically generated"
         r"|dies ist eine automatische)\b"),
 )  # fmt: skip
-BOUNCE = _signals(
+BOUNCE = build_signals(
     ("sender", 0.6, r"\b(?:mailer-daemon|postmaster|mail delivery (?:subsystem|system))\b"),
     ("subject", 0.6,
         r"(?:^|\n)(?:undeliver(?:able|ed)|delivery status notification|mail delivery failed"
@@ -231,7 +76,7 @@ BOUNCE = _signals(
         r"|permanent(?:ly)? (?:error|failed|failure)|the following address(?:es)?(?:\(es\))? (?:failed"
         r"|had)|message you sent)\b"),
 )  # fmt: skip
-SPAM = _signals(
+SPAM = build_signals(
     ("marketing", 0.45,
         r"\b(?:seo|search engine optimi[sz]ation|backlinks?|guest posts?|link building"
         r"|domain authority|rank(?:ing)? (?:#?1|higher|on google|first page)|first page of google"
@@ -257,6 +102,10 @@ SPAM = _signals(
         r"|quote|consultation|website analysis)|interested in (?:our|a partnership)|reply (?:yes"
         r"|with your (?:phone|number))|whatsapp|email lists?|verified leads|business proposal"
         r"|manufacturer (?:in|from) china|our factory|wholesale price)\b"),
+    ("phishing", 0.6,
+        r"\b(?:enable editing|open the (?:enclosed|attached) (?:document|invoice)|updated bank details|verify "
+        r"your account (?:now"
+        r"|by|within))\b"),
     ("links", 0.3, r"(?:https?://\S+.*){4}"),
 )  # fmt: skip
 ORDER_RELATED = re.compile(
@@ -265,7 +114,7 @@ ORDER_RELATED = re.compile(
 )
 """What a spammer does not write; it keeps a ticket from being called spam or an automatic reply."""
 
-THREAT = _signals(
+THREAT = build_signals(
     ("legal", 0.75,
         r"\b(?:my (?:lawyer|solicitor|attorney)|legal (?:action|steps|proceedings|advice)|(?:take"
         r"|taking|see) you (?:to|in) court|small claims|sue (?:you|your)|lawsuit|consumer protection"
@@ -273,15 +122,48 @@ THREAT = _signals(
         r"|avocat|mise en demeure|abogado|advocaat|data protection authority|ico complaint)\b"),
     ("press", 0.7,
         r"\b(?:go(?:ing)? to the (?:press|media|papers?)|(?:contact|tell|inform|write to) (?:the "
-        r"|a )?(?:press|media|newspaper|journalist|bbc|watchdog)\w*|journalist|going viral"
+        r"|a )?(?:press|media|newspaper|journalist|bbc|watchdog)\w*|going viral"
         r"|post (?:this|it|about this) (?:everywhere|all over)|social media about)\b"),
-    ("safety", 0.8,
-        r"\b(?:electric(?:al)? shock|got a shock|caught fire|on fire|burn(?:t|ed) (?:my|her|his|our"
-        r"|the)|smok(?:e|ing) (?:came|coming|from|out)|smells? (?:of |like )?burn\w*|electrocut\w+"
-        r"|injur(?:ed|y)|hospital|fire brigade|fire department|explod(?:ed|ing)|melted)\b"),
     ("violence", 0.8, r"\b(?:kill (?:you|myself|me)|hurt (?:you|myself)|bomb|i know where you)\b"),
 )  # fmt: skip
-CHURN = _signals(
+SAFETY = build_signals(
+    ("shock", 0.85,
+        r"\b(?:electric(?:al)? shock|(?:got|gave|gives?|give me|getting|had) (?:me )?(?:an? )?(?:\w+ )?(?:shock"
+        r"|tingle|zap)"
+        r"|tingl\w+ (?:off|from|in my)|electrocuted|zapped|stromschlag|(?:choc|décharge) électrique|descarga "
+        r"eléctrica"
+        r"|calambre|elektrische schok)\b"),
+    ("fire", 0.85,
+        r"\b(?:smoke(?! (?:detector|alarm))|smok(?:ing|ed) (?:adapter|plug|lamp|socket)|caught fire|on fire|in "
+        r"flames|fire brigade"
+        r"|fire department|sparks? (?:came|flew|from)|sparking|explod(?:ed|ing)|smells? (?:\w+ )?(?:of |like "
+        r")?(?:\w+ )?burn\w*"
+        r"|burn(?:t|ing) (?:smell|plastic|hair|rubber)|(?:adapter|plug|socket|cable|lamp|power brick|case"
+        r"|casing) (?:\w+ ){0,3}"
+        r"(?:melted|burnt|scorched|is melting)|brandgeruch|rauch(?:t|te)?|verschmort|geschmolzen|verbrannt riech\w*"
+        r"|a fondu|odeur de (?:plastique )?brûlé|de la fumée|humo|olor a quemado|derretid[oa]|brandlucht|rook"
+        r"|gesmolten)\b"),
+    ("heat", 0.7,
+        r"\b(?:adapter|plug|socket|cable|lamp|power brick|transformer)\b.{0,60}\b(?:so|too|very|really|red) hot\b"
+        r"|\bso hot\b.{0,30}\b(?:could ?n[o']t|can ?n[o']t|cannot|can't|couldn't) (?:hold|touch)\b"),
+    ("bare", 0.75,
+        r"\b(?:see|seeing|saw) (?:the )?(?:bare )?(?:copper|wires?)\b|\bbare wires?\b|\btripped the (?:fuse"
+        r"|breaker|rcd)\b"
+        r"|\bblew the fuse\b"),
+    ("injury", 0.75,
+        r"\b(?:cut|burn(?:t|ed)|scalded|hurt|injured) (?:my|her|his|our|their) (?:\w+ )?(?:hand|finger|thumb|arm"
+        r"|face|foot|leg"
+        r"|eye|daughter|son|child|wife|husband|mother|father|dog|cat)s?\b|\bstitches\b|\b(?:was|got|been|is"
+        r"|were) injured\b"
+        r"|\ba&e\b|\bemergency room\b|\bambulance\b"),
+    ("water", 0.75,
+        r"\b(?:water|drip\w*|leak\w*|puddle|wet)\b.{0,80}\b(?:onto|on|into|in|near|over|reach\w*|under) (?:the "
+        r"|my |an? )?(?:\w+ )?"
+        r"(?:adapter|socket|outlet|extension lead|power strip|extension cord|plug socket|mains|electrics)\b"),
+)  # fmt: skip
+"""A danger to people; it comes before everything else."""
+
+CHURN = build_signals(
     ("leaving", 0.7,
         r"\b(?:cancel(?:l?ing)? (?:my|our|the|this) (?:subscription|plan|account|membership)"
         r"|switch(?:ing)? to (?:a |another|your )?(?:competitor|different|other)|(?:close"
@@ -292,20 +174,29 @@ CHURN = _signals(
         r"\b(?:thinking (?:of|about) (?:leaving|cancel\w+|switching)|considering (?:leaving|cancel\w+"
         r"|switching)|not worth (?:it|the money)|too expensive|want (?:all )?my money back)\b"),
 )  # fmt: skip
-FRAUD = _signals(
+FRAUD = build_signals(
     ("account", 0.7,
-        r"\b(?:someone (?:else )?(?:has |is |had )?(?:hacked|used|using|accessed|logged in\w*|got into"
-        r"|changed|ordered|placed)|account (?:was |has been |is |got )?(?:hacked|compromised"
+        r"\b(?:someone (?:else )?(?:has |is |had )?(?:hacked|accessed|logged in\w*|got into|(?:used|using|changed"
+        r"|ordered (?:with|on|from)|placed) (?:my|an order|orders?))|someone (?:is|was|has been|got) in(?:to"
+        r"|side)? my account"
+        r"|alguien ha (?:cambiado|entrado|usado|pedido)|quelqu'un a (?:changé|utilisé|commandé|piraté)|jemand "
+        r"hat (?:mein\w*|auf)"
+        r"|iemand heeft mijn|account (?:was |has been |is |got )?(?:hacked|compromised"
         r"|taken over)|(?:did ?n[o']t|never) (?:place|make|authori[sz]e|ordered?"
         r"|recogni[sz]e)d? (?:this|that|these|any|the|such)|unauthori[sz]ed (?:charge|payment|order"
         r"|transaction|login|access)|identity theft|not me who)\b"),
     ("payment", 0.6,
-        r"\b(?:(?:do ?n[o']t|not) recogni[sz]e (?:this|the|a|that|an) (?:charge|payment|order"
-        r"|transaction|amount|login)|stolen card|card was stolen|fraudulent|chargeback)\b"),
+        r"^.{0,40}i do ?n[o']t recogni[sz]e (?:this|it|that)\.|\b(?:(?:do ?n[o']t|not) recogni[sz]e (?:this|the"
+        r"|a|that|an) (?:charge|payment|order"
+        r"|transaction|amount|login)|stolen card|card was stolen|fraudulent)\b"),
     ("phishing", 0.7,
         r"\b(?:our bank (?:account|details) (?:has|have) changed|(?:updated|new) bank details|enable editing"
         r"|open the (?:enclosed|attached) (?:document|invoice)|verify your account (?:now|by|within)"
         r"|gift cards? (?:codes?|for the ceo)|overdue[^.]{0,40}final notice)\b"),
+    ("account_of_another", 0.6,
+        r"\b(?:tell me what is in it|how much (?:he|she|they) paid|(?:open|else) on (?:his|her|their) account|on "
+        r"behalf of (?:my"
+        r" )?(?:\w+ )?(?:who|because)|seller'?s (?:contact|e-?mail|phone|number|address))\b"),
     ("redirect", 0.55,
         r"\b(?:refund (?:it |me |this )?(?:to|on) (?:a |another |my other |my new "
         r"|a different )(?:card|account|bank)|different (?:bank )?account than|change the (?:e-?mail"

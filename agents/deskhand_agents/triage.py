@@ -39,6 +39,11 @@ def classified_text(view: TicketView) -> str:
     return nameless("\n".join(dict.fromkeys(part for part in parts if part.strip())))[:MAX_CHARS]
 
 
+def plain_text(text: str) -> str:
+    """Return the same of one masked message alone; all of it when there are only courtesies."""
+    return nameless(" ".join(body_sentences(text)) or text)[:MAX_CHARS]
+
+
 def build_triage(
     task: TriageTask,
     taxonomy: Taxonomy,

@@ -10,13 +10,14 @@ from deskhand.tickets import Priority
 
 _ORDER = tuple(Priority)
 _DANGER = re.compile(
-    r"\b(?:smok(?:e|ing|ed)(?! detector)|burn(?:t|ed|ing|s)?(?! cd)|fire|spark(?:s|ed|ing)?"
-    r"|electric(?:al)? shock|shock(?:ed)? me|got a shock"
-    r"|melt(?:ed|ing)|explod\w+|injur\w+|ambulance|hospital|electrocut\w+|smells? (?:of |like )?burn\w*|gas leak)\b"
+    r"\b(?:smok(?:e|ing|ed)(?! detector)|burn(?:t|s)?\b(?! cd)|burning(?= (?:smell|plastic|hot))|caught fire|on fire"
+    r"|fire brigade|spark(?:s|ed|ing)?"
+    r"|electric(?:al)? shock|shock(?:ed)? me|got a (?:shock|tingle)|bare (?:wire|copper)|see (?:the )?copper"
+    r"|(?:too|so) hot (?:to touch|to hold|(?:that )?i can.?t)|cut (?:his|her|my|their) (?:hand|finger)s?"
+    r"|melt(?:ed|ing)|explod\w+|injur\w+|ambulance|was electrocuted|smells? (?:of |like )?burn\w*|gas leak)\b"
 )
 _URGENT = re.compile(
-    r"\b(?:urgent(?:ly)?|asap|as soon as possible|immediately|right away|emergency|straight away"
-    r"|critical|time.sensitive)\b"
+    r"\b(?:(?<!not )urgent(?:ly)?|asap|as soon as possible|immediately|emergency|critical|time.sensitive)\b"
 )
 _DEADLINE = re.compile(
     r"\b(?:(?:by|before|until|no later than) (?:today|tonight|tomorrow|noon|(?:this |next )?(?:mon"
@@ -26,14 +27,18 @@ _DEADLINE = re.compile(
 )
 _MONEY_AT_RISK = re.compile(
     r"\b(?:charged (?:me )?(?:twice|double|again)|double charge|unauthori[sz]ed|hacked"
-    r"|someone else (?:is |has )?(?:us|log|order)\w*|fraud\w*"
+    r"|charged (?:me )?(?:two|three) times"
+    r"|some(?:one|body)(?: else)? (?:is |has |was )?(?:us|log|order|placed an order|in my account)\w*|fraud\w*"
     r"|stolen|not my (?:order|purchase)|did ?n[o']t (?:make|place|authori[sz]e)|chargeback)\b"
 )
+_PROPERTY = re.compile(
+    r"\b(?:leak(?:s|ed|ing)?|dripp(?:ed|ing)|puddle|flood(?:ed|ing)?)\b"
+    r"(?=.{0,120}\b(?:floor\w*|parquet|carpet|ceiling|sideboard|cupboard|wall|socket|neighbou?rs?)\b)"
+)
 _CHASING = re.compile(
-    r"\b(?:still (?:no|not|have ?n.t|has ?n.t|waiting)|(?:second|third|fourth|2nd|3rd|4th) (?:time"
-    r"|email|mail|message|ticket)"
-    r"|no (?:reply|answer|response)|nobody (?:answers|replied)|chasing|for the last time"
-    r"|weeks? (?:ago|later|now)|again and again)\b"
+    r"\b(?:still waiting|(?:third|fourth|fifth|3rd|4th|5th) (?:e.?mail|mail|message|ticket|request|reminder)"
+    r"|for the (?:third|fourth|fifth|last) time|no (?:reply|answer|response)(?! (?:needed|necessary|required))"
+    r"|nobody (?:answer\w*|repl\w+)|chasing|again and again)\b"
 )
 _CALM = re.compile(
     r"\b(?:no (?:rush|hurry)|not urgent|when(?:ever)? you (?:have|get) (?:a )?(?:moment|time"
@@ -59,19 +64,23 @@ _CODE_LIKE = re.compile(
 
 
 def judge_priority(text: str, *, default: Priority = Priority.normal, flags: tuple[str, ...] = ()) -> Priority:
-    """Return a priority: danger is urgent; haste, a deadline, money at risk or a threat raise the default by one.
+    """Return a priority: danger is urgent, and signs of haste or loss raise the default.
+
+    Signs are urgent words, a deadline, money or property at risk, shouting and threats: one raises to high at least,
+    more by two. Asking again raises by one, calm words lower by one.
 
     Args:
         text: What the customer wrote, masked.
         default: Where the category usually stands.
-        flags: Of the screening; ``threat`` and ``fraud_sign`` count.
+        flags: Of the screening; ``safety`` is urgent, ``threat`` and ``fraud_sign`` count.
     """
     folded = fold(text)
-    if _DANGER.search(folded):
+    if "safety" in flags or _DANGER.search(folded):
         return Priority.urgent
     level = _ORDER.index(default)
-    signs = (_URGENT.search(folded), _DEADLINE.search(folded), _MONEY_AT_RISK.search(folded), is_shouting(text))
-    n_signs = sum(1 for sign in signs if sign) + len({"threat", "fraud_sign"} & set(flags))
+    patterns = (_URGENT, _DEADLINE, _MONEY_AT_RISK, _PROPERTY)
+    n_signs = sum(1 for pattern in patterns if pattern.search(folded)) + is_shouting(text)
+    n_signs += len({"threat", "fraud_sign"} & set(flags))
     if n_signs:
         return max(_ORDER[min(level + (2 if n_signs > 1 else 1), 3)], Priority.high, key=_ORDER.index)
     if _CHASING.search(folded):

@@ -64,9 +64,10 @@ class MemorySettings(Model):
 
 
 class TriageSettings(Model):
-    """The classifier that works from labelled tickets."""
+    """The classifier that works from labelled tickets. ``target`` is the accuracy its certificate must guarantee."""
 
     neighbours: Annotated[int, Field(ge=1, le=100)] = 20
+    target: Annotated[float, Field(gt=0, lt=1)] = 0.97
 
 
 class OrderSettings(Model):

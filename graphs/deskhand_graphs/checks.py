@@ -36,9 +36,9 @@ def check_workspace(folder: WorkspaceFolder) -> list[str]:
 def _unknown_labels(folder: WorkspaceFolder) -> list[str]:
     if not folder.labelled.exists():
         return []
-    known = {category.id for category in folder.taxonomy.category}
+    known = {None, *(category.id for category in folder.taxonomy.category)}
     return [
         f"{where}: label: {row.get('label')!r} is not a category of taxonomy.toml; add it there or correct the row"
         for where, row in read_lines(folder.labelled)
-        if isinstance(row, dict) and row.get("label") not in known
+        if isinstance(row, dict) and row.get("label", "") not in known
     ]

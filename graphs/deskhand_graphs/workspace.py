@@ -119,13 +119,16 @@ class Workspace:
     def examples(self) -> ExamplesTriage:
         """The classifier that works from labelled tickets."""
         from deskhand_agents import ArtifactStore, ExamplesTriage
+        from deskhand_graphs.library import triage_library
 
         return ExamplesTriage(
             self.labelled,
             self.folder.taxonomy,
             self.encoder(),
             ArtifactStore(self.folder.state / "artifacts" / "triage"),
+            library=triage_library(self.folder, self.encoder().languages),
             neighbours=self.folder.config.triage.neighbours,
+            target=self.folder.config.triage.target,
         )
 
     @cached_property

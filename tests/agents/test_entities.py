@@ -71,3 +71,30 @@ def test_impossible_date_is_none():
 
 def test_equal_things_are_named_once():
     assert len(find_entities("HF-204817 and HF-204817")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("RMA 30477", "return", "RMA-30477"),
+        ("rma30477", "return", "RMA-30477"),
+        ("return number 30477", "return", "30477"),
+        ("hf204817", "order", "HF-204817"),
+        ("HF - 204817", "order", "HF-204817"),
+        ("my order (204817)", "order", "204817"),
+        ("plan 50837", "subscription", "50837"),
+        ("SUB 50837", "subscription", "SUB-50837"),
+        ("commande n° 204817", "order", "204817"),
+    ],
+)
+def test_record_written_loosely_is_found_once(text, kind, value):
+    assert [(entity.kind.value, entity.value) for entity in find_entities(text)] == [(kind, value)]
+
+
+def test_two_orders_after_one_word_are_two():
+    assert values_of(find_entities("orders 204817 and 204818"), EntityKind.order) == ["204817", "204818"]
+
+
+@pytest.mark.parametrize("text", ["my order from 2026", "in 204817 cases", "an order of 12 pods", "plan 2026"])
+def test_number_that_is_no_record_is_left(text):
+    assert find_entities(text) == ()

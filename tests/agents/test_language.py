@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from deskhand_agents import detect_language
@@ -39,3 +42,25 @@ def test_quoted_mail_ids_and_urls_do_not_decide():
         "> as soon as we can, please be patient with us in the meantime\n"
     )
     assert detect_language(text).language == "de"
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("power consumption nook per year in kwh", "en"),
+        ("Do you do wholesale?", "en"),
+        ("The display shows E07.", "en"),
+        ("Ist das noch im Karton?", "de"),
+        ("geen licht en de pomp bromt", "nl"),
+    ],
+)
+def test_small_words_settle_a_short_text(text, language):
+    assert detect_language(text).language == language
+
+
+def test_at_most_one_in_a_hundred_tickets_of_four_words_is_misread():
+    path = Path(__file__).parents[2] / "examples" / "hollowfern" / "tickets" / "labelled.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if len(row["text"].split()) >= 4]
+    wrong = [row["text"] for row in rows if detect_language(row["text"]).language != row["language"]]
+    assert len(wrong) <= 0.01 * len(rows), wrong

@@ -30,6 +30,8 @@ CREATE TABLE subscriptions(id TEXT PRIMARY KEY, customer_id TEXT, plan TEXT, sta
 INSERT INTO customers VALUES('C-1','Ann Lee','ann@example.com',NULL,'DE','en','2025-01-02T10:00:00Z');
 INSERT INTO customers VALUES('C-2','Bob Roe','bob@example.com',NULL,'DE','en','2025-01-03T10:00:00Z');
 INSERT INTO orders VALUES('HF-9009','C-2','2026-11-01','shipped','EUR',12900,490,'DE','DHL','J1',NULL,NULL,NULL);
+INSERT INTO orders VALUES('HF-79009','C-2','2026-11-01','shipped','EUR',12900,490,'DE','DHL','J1',NULL,NULL,NULL);
+INSERT INTO orders VALUES('HF-71002','C-1','2026-01-01','shipped','EUR',12900,490,'DE','DHL','J1',NULL,NULL,NULL);
 INSERT INTO returns VALUES('RMA-3001','HF-1001','broken','received','2026-11-08',NULL,6000,NULL);
 INSERT INTO returns VALUES('RMA-3002','HF-1002','broken','received','2026-11-09',NULL,6000,NULL);
 INSERT INTO subscriptions VALUES('SUB-5001','C-1','Kitchen','active','2025-05-14','2026-11-27',2690,'EUR');
@@ -144,3 +146,25 @@ def test_topic_comes_from_the_words_of_the_category():
     assert topic_of("parcel_lost") is EntityKind.order
     assert topic_of("my_plan") is EntityKind.subscription
     assert topic_of("login") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("order 71002", ("get_order", "HF-71002")),
+        ("return number 3001", ("get_return", "RMA-3001")),
+        ("RMA 3001", ("get_return", "RMA-3001")),
+    ],
+)
+async def test_number_without_its_letters_is_looked_for_among_the_writers_own(ask, text, found):
+    assert read(await ask(text)) == [found]
+
+
+async def test_number_of_somebody_elses_order_is_not_found(ask):
+    answer = await ask("order 79009")
+    assert (read(answer), answer.value.not_found) == ([], ("79009",))
+
+
+async def test_number_of_an_unverified_writer_is_not_completed(ask):
+    answer = await ask("order 71002", is_verified=False)
+    assert (read(answer), [r.code for r in answer.reasons]) == ([], ["lookup_failed"])

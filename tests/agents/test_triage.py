@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from deskhand.config import Category, Taxonomy
-from deskhand.errors import InputError
 from deskhand.recorder import FileRecorder, load_recording, replay
 from deskhand.tickets import Priority
 from deskhand_agents import (
@@ -16,13 +15,15 @@ from deskhand_agents import (
     DescriptionsTriage,
     ExamplesTriage,
     LabelledTicket,
+    Library,
+    Reference,
     TriageTask,
     knows_language,
-    load_labelled,
 )
-from deskhand_agents.classifier import fit_classifier, usual_priorities
+from deskhand_agents.classifier import Samples, fit_classifier
 from deskhand_agents.descriptions import describe, hint_texts
-from deskhand_agents.triage import classified_text
+from deskhand_agents.evidence import Reading, build_references
+from deskhand_agents.triage import classified_text, plain_text
 
 TEXTS = {
     "delivery": ["my parcel has not arrived", "tracking has not moved since Monday", "when will my order come"],
@@ -84,7 +85,7 @@ async def test_certified_answer_needs_threshold_and_familiarity(taxonomy, encode
     strategy = ExamplesTriage(many, taxonomy, encoder, store, target=0.9)
     fitted = strategy.prepare()
     assert fitted.threshold is not None
-    assert len(fitted.temperatures) == 3
+    assert len(fitted.weights) == 4
     sure = await strategy(TriageTask(view_of("my parcel has not arrived, 4 days ago"), language="en"), ctx)
     assert (sure.value.certified, sure.needs_human, sure.reasons) == (True, False, ())
     strange = await strategy(TriageTask(view_of("do your lamps work on a boat with 12 volts"), language="en"), ctx)
@@ -132,7 +133,9 @@ def test_fit_is_kept_and_loaded_without_encoding(examples, taxonomy, encoder, st
     fitted = examples.prepare()
     loaded = ExamplesTriage(rows(priority="high"), taxonomy, Deaf(encoder), store).prepare()
     assert loaded.labels == fitted.labels
-    assert np.array_equal(loaded.model.weights, fitted.model.weights)
+    assert all(np.array_equal(a.weights, b.weights) for a, b in zip(loaded.members, fitted.members, strict=True))
+    assert np.array_equal(loaded.references.vectors, fitted.references.vectors)
+    assert loaded.rejection == fitted.rejection
 
 
 def test_new_row_encodes_only_itself(examples, taxonomy, encoder, store):
@@ -140,7 +143,7 @@ def test_new_row_encodes_only_itself(examples, taxonomy, encoder, store):
     seen: list[tuple[int, int]] = []
     more = [*rows(), LabelledTicket(text="two-factor does not work", label="login")]
     ExamplesTriage(more, taxonomy, encoder, store).prepare(lambda done, total: seen.append((done, total)))
-    assert seen == [(9, 10), (10, 10)]
+    assert [total - done for done, total in seen] == [1, 0]
 
 
 def test_damaged_artifact_is_fitted_again(examples, taxonomy, encoder, store):
@@ -160,13 +163,17 @@ def test_key_follows_everything_that_fitting_depends_on(taxonomy, encoder, store
         ExamplesTriage(rows(), other, encoder, store).key,
         ExamplesTriage(rows(), taxonomy, encoder, store, neighbours=3).key,
         ExamplesTriage(rows(), taxonomy, encoder, store, target=0.9).key,
+        ExamplesTriage(rows(), taxonomy, encoder, store, library=Library("articles-1", tuple)).key,
+        ExamplesTriage([*rows(), LabelledTicket(text="spare", label=None)], taxonomy, encoder, store).key,
     }
-    assert len(keys) == 5
+    assert len(keys) == 7
 
 
 def test_single_labelled_ticket_fits_and_certifies_nothing():
-    fitted = fit_classifier(np.ones((1, 4), np.float32) / 2, ["a"])
-    assert (fitted.threshold, fitted.floor) == (None, 1.0)
+    reading = Reading(np.ones((1, 4), np.float32) / 2)
+    fitted = fit_classifier(Samples(("a lamp",), (reading,), ("a",)), build_references([], {}))
+    assert (fitted.threshold, fitted.floor, fitted.coverage) == (None, 1.0, 0.0)
+    assert fitted.judge("a lamp", reading).probabilities == {"a": 1.0}
 
 
 async def test_taxonomy_without_categories_still_learns_from_labels(encoder, store, view_of, ctx):
@@ -175,24 +182,49 @@ async def test_taxonomy_without_categories_still_learns_from_labels(encoder, sto
     assert (answer.value.category, answer.value.team) == ("login", None)
 
 
-def test_labelled_file_is_masked_deduplicated_and_checked(tmp_path, taxonomy):
-    file = tmp_path / "labelled.jsonl"
-    lines = [{"text": "write to ann@example.com", "label": "login"}] * 2 + [{"text": "x", "label": "returns"}]
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert [row.text for row in load_labelled(file, taxonomy)] == ["write to [EMAIL]", "x"]
-    file.write_text('{"text": "x", "label": "gone"}\n')
-    with pytest.raises(InputError, match=r":1: label 'gone' is not a category"):
-        load_labelled(file, taxonomy)
-    assert load_labelled(tmp_path / "none.jsonl", taxonomy) == ()
+OUTSIDERS = [
+    f"{start} {end}"
+    for start in ("win a prize", "a flat to let", "the choir meets", "my flight was cancelled", "a poem about rain")
+    for end in ("on Monday", "in Porto", "for you", "again", "this year")
+]
 
 
-def test_usual_priority_is_the_commonest_and_the_lower_on_a_tie():
-    found = usual_priorities(
-        [LabelledTicket(text="a", label="x", priority=p) for p in ("high", "low")]
-        + [LabelledTicket(text="a", label="y", priority=p) for p in ("high", "high", "low")]
-        + [LabelledTicket(text="a", label="z")]
-    )
-    assert found == {"x": Priority.low, "y": Priority.high}
+async def test_tickets_without_category_are_turned_away_and_never_a_class(taxonomy, encoder, store, view_of, ctx):
+    inside = [
+        LabelledTicket(text=f"{text} {end}", label=label, priority="high")
+        for label, texts in TEXTS.items()
+        for text in texts
+        for end in ("please", "since Monday", "again", "today")
+    ]
+    outside = [LabelledTicket(text=text, label=None, priority="low") for text in OUTSIDERS]
+    strategy = ExamplesTriage([*inside, *outside], taxonomy, encoder, store)
+    fitted = strategy.prepare()
+    assert fitted.labels == ("delivery", "login", "returns")
+    assert fitted.accuracy > 0.85
+    strange = await strategy(TriageTask(view_of("the choir meets on Friday"), language="en"), ctx)
+    assert (strange.value.category, strange.value.priority, strange.needs_human) == (None, Priority.low, True)
+    assert "novel_ticket" in [r.code for r in strange.reasons]
+    assert all(not evidence.ref.startswith("labelled:None") for evidence in strange.evidence)
+    real = await strategy(TriageTask(view_of("I forgot my password yesterday"), language="en"), ctx)
+    assert (real.value.category, real.value.priority) == ("login", Priority.high)
+
+
+async def test_only_tickets_without_category_is_as_nothing_labelled(taxonomy, encoder, store, view_of, ctx):
+    strategy = ExamplesTriage([LabelledTicket(text="spare", label=None)], taxonomy, encoder, store)
+    answer = await strategy(TriageTask(view_of("my account is locked"), language="en"), ctx)
+    assert [r.code for r in answer.reasons] == ["no_category"]
+
+
+@pytest.mark.parametrize("flag", ["spam", "bounce", "auto_reply"])
+async def test_mail_that_is_no_ticket_has_no_category(flag, examples, view_of, ctx):
+    answer = await examples(TriageTask(view_of("my account is locked"), (flag,), "en"), ctx)
+    assert (answer.value.category, [r.code for r in answer.reasons]) == (None, ["no_category"])
+
+
+async def test_article_points_to_the_category_of_tickets_like_it(taxonomy, encoder, store):
+    library = Library("k", lambda: [Reference("login", "Two-factor. Get a new code when your phone is lost.")])
+    fitted = ExamplesTriage(rows(), taxonomy, encoder, store, library=library).prepare()
+    assert len(fitted.references.starts) == 4  # three categories and an article, although one id is used twice
 
 
 async def test_descriptions_suggest_without_certificate(taxonomy, encoder, view_of, ctx):
@@ -226,3 +258,8 @@ def test_classified_text_has_subject_opening_and_newest_message(thread):
 def test_undetermined_language_gets_the_benefit_of_the_doubt(encoder):
     assert knows_language(encoder, None)
     assert not knows_language(encoder, "de")
+
+
+def test_plain_text_of_a_greeting_alone_is_the_greeting():
+    assert plain_text("Hello,\n\nit broke.\n\nThanks") == "it broke."
+    assert plain_text("Hello") == "Hello"

@@ -121,7 +121,7 @@ def triage_baselines(workspace: Workspace, texts: Sequence[str]) -> dict[str, li
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    rows = [value for _, value in read_lines(workspace.folder.labelled)]
+    rows = [value for _, value in read_lines(workspace.folder.labelled) if value["label"] is not None]
     learned, labels = [row["text"] for row in rows], [row["label"] for row in rows]
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     model = LogisticRegression(C=30, max_iter=1000).fit(vectorizer.fit_transform(learned), labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 
@@ -11,6 +12,7 @@ from deskhand.fencing import fold
 from deskhand.jsonio import canonical_json
 from deskhand_agents.entities import find_amounts, find_dates
 from deskhand_agents.sentences import compact
+from deskhand_memory.units import headers_in
 
 _PERCENTAGE = re.compile(r"\b\d{1,3}(?:[.,]\d+)? ?(?:%|per ?cent\b)")
 _DEADLINE = re.compile(
@@ -36,6 +38,8 @@ _PROMISE = re.compile(
     r"|voucher|discount) (?:is|was|has been) (?:approved|on its way|issued|granted))\b"
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_WORD = re.compile(r"\w+")
+_TURNING = frozenset(["not", "no", "never", "nor", "unless", "only", "if", "except", "without", "but", "t", "cannot"])
 
 
 def find_commitments(
@@ -96,17 +100,34 @@ def _status(
     if source is None:
         is_backed = kind is not CommitmentKind.promise and _is_in_record(text, citation, findings)
         return CommitmentStatus.backed if is_backed else CommitmentStatus.unbacked
-    if not _is_in_quote(kind, text, sentence, citation.quote):
+    if not _is_in_quote(kind, text, sentence, _backing(citation.quote, source)):
         return CommitmentStatus.unbacked
     is_expired = source.valid_to is not None and source.valid_to < today
     return CommitmentStatus.expired if is_expired else CommitmentStatus.backed
 
 
+def _backing(quote: str, source: Passage) -> str:
+    """Return the quote; a table row with its headers, which say what its figures are."""
+    return f"{source.header}\n{headers_in(source.text)}\n{quote}" if quote.startswith("|") else quote
+
+
 def _is_in_quote(kind: CommitmentKind, text: str, sentence: str, quote: str) -> bool:
     if kind in (CommitmentKind.promise, CommitmentKind.policy):
-        return bare(sentence) in bare(quote)
+        return bare(sentence) in bare(quote) or _is_shortened(sentence, quote)
     numbers = _NUMBER.findall(text)
     return all(number in _NUMBER.findall(quote) for number in numbers) if numbers else fold(text) in fold(quote)
+
+
+def _is_shortened(sentence: str, quote: str) -> bool:
+    """Tell whether the quote says the sentence and more: all its words in their order, in a table row in any.
+
+    What is left out may not turn the sense: no "not", "unless" or "only".
+    """
+    own, words = _WORD.findall(bare(sentence)), _WORD.findall(bare(quote))
+    if "|" in quote:
+        return set(own) <= set(words)
+    rest = iter(words)
+    return all(word in rest for word in own) and not (Counter(words) - Counter(own)).keys() & _TURNING
 
 
 def _is_in_record(text: str, citation: Citation, findings: Sequence[Finding]) -> bool:

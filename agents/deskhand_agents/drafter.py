@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,16 +11,22 @@ from deskhand.context import RunContext
 from deskhand.interfaces import Encoder
 from deskhand.view import TicketView
 from deskhand_agents import replies
+from deskhand_agents.conditions import Customer, know_customer
 from deskhand_agents.entities import EntityKind
 from deskhand_agents.injection import neutral_view
 from deskhand_agents.questions import find_questions
-from deskhand_agents.quotes import Match, Unit, match_questions, plain, quote_of
+from deskhand_agents.quotes import Block, Line, Match, lines_of, match_questions
 from deskhand_agents.reasons import reason
+from deskhand_agents.records import records_to_state
 from deskhand_agents.resolver import named_records, topic_of
+from deskhand_agents.sentences import count_words
 from deskhand_agents.triage import classified_text, knows_language
 
-MAX_UNITS = 6
-MAX_QUESTION_CHARS = 160
+MAX_QUOTED_WORDS = 200
+"""What a reply quotes at most; the first block always fits."""
+
+MAX_PER_QUESTION = 6
+MAX_QUESTION_CHARS = 100
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,16 @@ class _Reply:
     quoted: set[tuple[str, str]] = field(default_factory=set)
     reasons: list[Reason] = field(default_factory=list)
 
+    def cite(self, text: str, passage_id: str, quote: str) -> None:
+        """Note what a sentence rests on."""
+        self.citations.append(Citation(sentence=text, passage_id=passage_id, quote=quote))
+
 
 class QuoteDraft:
-    """Answers each question with sentences of the passages, word for word, and states what our records say.
+    """Answers each question with what the passages say, word for word, and states what our records say.
 
-    Where nothing answers, it says so and asks for a person.
+    What holds for other customers only (another country, product or time) is left out. Where nothing answers, it says
+    so and asks for a person.
     """
 
     name = "quote"
@@ -64,16 +74,20 @@ class QuoteDraft:
             why = reason("unsupported_language", language)
             return Answer(None, 0.0, self.name, needs_human=True, reasons=(why,))
         questions = find_questions(task.view)
-        matches = await match_questions(questions, classified_text(task.view), task.passages, self._encoder, ctx)
-        return self._compose(task, matches, language)
+        customer = know_customer(task.view, task.findings, task.passages)
+        text = classified_text(task.view)
+        matches = await match_questions(questions, text, task.passages, self._encoder, ctx, customer)
+        return self._compose(task, matches, customer, language)
 
-    def _compose(self, task: DraftTask, matches: Sequence[Match], language: str) -> Answer[Draft]:
+    def _compose(self, task: DraftTask, matches: Sequence[Match], customer: Customer, language: str) -> Answer[Draft]:
         reply = _Reply()
         name = neutral_view(task.view).requester_name
         reply.paragraphs += [replies.greet(self._brand, name, language), replies.THANKS]
         _add_records(reply, task)
-        answered = [match for match in matches if match.units and _add_units(reply, match.units)]
-        _add_open(reply, [match for match in matches if match not in answered], has_answers=bool(answered))
+        answered = [match for match in matches if match.blocks]
+        for block in _chosen(answered, customer):
+            _add_block(reply, block, customer)
+        _add_open(reply, matches, [match for match in matches if not match.blocks])
         _add_request(reply, task)
         reply.paragraphs += [part for part in (replies.NEXT_STEP, self._brand.signature or self._brand.name) if part]
         draft = Draft(text="\n\n".join(reply.paragraphs), citations=tuple(reply.citations), language=language)
@@ -98,68 +112,75 @@ def _confidence(matches: Sequence[Match], answered: Sequence[Match]) -> float:
 def _evidence(answered: Sequence[Match]) -> tuple[Evidence, ...]:
     found: dict[str, Evidence] = {}
     for match in answered:
-        for unit in match.units:
-            found.setdefault(unit.passage.id, Evidence(
-                kind="passage", ref=unit.passage.id, text=unit.text[:200], score=match.similarity
-            ))  # fmt: skip
+        for block in match.blocks[:MAX_PER_QUESTION]:
+            text = block.units[0].text[:200]
+            found.setdefault(
+                block.passage.id,
+                Evidence(kind="passage", ref=block.passage.id, text=text, score=round(block.score, 4)),
+            )
     return tuple(found.values())
 
 
 def _add_records(reply: _Reply, task: DraftTask) -> None:
     sentences = []
-    for finding in task.findings:
+    for finding in records_to_state(task.view, task.findings):
         sentence = replies.state_record(finding)
         if sentence:
             sentences.append(sentence)
-            where = f"record:{finding.tool}:{finding.subject}"
-            reply.citations.append(Citation(sentence=sentence, passage_id=where, quote=finding.subject))
+            reply.cite(sentence, f"record:{finding.tool}:{finding.subject}", finding.subject)
     if sentences:
         reply.paragraphs.append("\n".join(sentences))
 
 
-def _add_units(reply: _Reply, units: Sequence[Unit]) -> bool:
-    """Quote what was not quoted yet; True when the units stand in the reply, new or from before."""
-    lines: list[str] = []
-    for unit in units:
-        if len(reply.quoted) >= MAX_UNITS * 3:
-            break
-        lines += _quote(reply, unit)
-    if lines:
-        reply.paragraphs.append("\n".join(lines))
-    return bool(lines) or all((u.passage.id, quote_of(line)) in reply.quoted for u in units for line in u.lines)
+def _chosen(answered: Sequence[Match], customer: Customer) -> list[Block]:
+    """Return the blocks to quote: every question's best before any second one, as many as a reply may hold.
+
+    They come in the order of the questions, and those of one article as they stand there.
+    """
+    taken: dict[tuple[str, int], Block] = {}
+    n_words = 0
+    ranked = [match.blocks[rank] for rank in range(MAX_PER_QUESTION) for match in answered if rank < len(match.blocks)]
+    for block in ranked:
+        own = sum(count_words(line.text) for line in lines_of(block.choose(), customer))
+        if own and block.place not in taken and (not taken or n_words + own <= MAX_QUOTED_WORDS):
+            taken[block.place] = block
+            n_words += own
+    order = list(dict.fromkeys(block.passage.source_id for block in taken.values()))
+    return sorted(taken.values(), key=lambda block: (order.index(block.passage.source_id), *_place(block)))
 
 
-def _quote(reply: _Reply, unit: Unit) -> list[str]:
-    sentences, number = [], 0
-    is_list = len(unit.lines) > 1 and any(quote_of(line) != line for line in unit.lines)
-    for line in unit.lines:
-        quote = quote_of(line)
-        if (unit.passage.id, quote) in reply.quoted:
-            continue
-        reply.quoted.add((unit.passage.id, quote))
-        reply.citations.append(Citation(sentence=plain(line), passage_id=unit.passage.id, quote=quote))
-        number += quote != line
-        sign = "" if quote == line or not is_list else f"{number}. " if unit.is_numbered else "- "
-        sentences.append(f"{sign}{plain(line)}")
-    return sentences if is_list else [" ".join(sentences)] if sentences else []
+def _place(block: Block) -> tuple[int, int]:
+    n = block.passage.id.rpartition("#")[2]
+    return (int(n) if n.isdecimal() else 0, block.place[1])
 
 
-def _add_open(reply: _Reply, unanswered: Sequence[Match], *, has_answers: bool) -> None:
-    """Say plainly what is not answered."""
-    if not has_answers:
+def _add_block(reply: _Reply, block: Block, customer: Customer) -> None:
+    """Quote what was not quoted yet: sentences as one paragraph, items and rows each on a line."""
+    new: list[Line] = []
+    for line in lines_of(block.choose(), customer):
+        if (block.passage.id, line.quote) not in reply.quoted:
+            reply.quoted.add((block.passage.id, line.quote))
+            reply.cite(line.text, block.passage.id, line.quote)
+            new.append(line)
+    if new:
+        glue = " " if block.units[0].kind == "sentence" else "\n"
+        reply.paragraphs.append(glue.join(f"{line.sign}{line.text}" for line in new))
+
+
+def _add_open(reply: _Reply, matches: Sequence[Match], unanswered: Sequence[Match]) -> None:
+    """Say plainly, and once, that something is not answered."""
+    if len(unanswered) == len(matches):
         reply.paragraphs.append(f"{replies.HOLDING} {replies.HANDED_ON}")
         best = max((match.similarity for match in unanswered), default=0.0)
         reply.reasons.append(reason("no_knowledge", f"nearest: {best:.2f}"))
-        return
-    if unanswered:
-        asked = [_shown(match.question.text) for match in unanswered]
-        lines = [replies.OPEN_QUESTION.format(question=text) for text in dict.fromkeys(asked)]
-        reply.paragraphs.append("\n".join([*lines, replies.HANDED_ON]))
-        reply.reasons.append(reason("partly_answered", f"{len(unanswered)} open"))
+    elif unanswered:
+        reply.paragraphs.append(f"{replies.PARTLY} {replies.HANDED_ON}")
+        shown = " | ".join(_shown(match.question.text) for match in unanswered)
+        reply.reasons.append(reason("partly_answered", f"{len(unanswered)} of {len(matches)} open: {shown}"))
 
 
 def _shown(question: str) -> str:
-    text = re.sub(r"([!?])[!?]+", r"\1", " ".join(question.split()))
+    text = " ".join(question.split())
     return text if len(text) <= MAX_QUESTION_CHARS else f"{text[: MAX_QUESTION_CHARS - 1].rstrip()}…"
 
 

@@ -51,15 +51,14 @@ def find_questions(view: TicketView) -> tuple[Question, ...]:
     sentences = [sentence for text in _open_messages(calm) for sentence in body_sentences(text)]
     asked = [i for i, sentence in enumerate(sentences) if is_question(sentence)]
     if not asked:
-        return _problem(calm.subject, sentences)
+        return _problem(calm.subject, list(dict.fromkeys([*_opening(calm)[:3], *sentences])))
     return tuple(_question(calm.subject, sentences, i) for i in asked[:MAX_QUESTIONS])
 
 
 def search_queries(view: TicketView) -> tuple[str, ...]:
     """Return what to look up in knowledge: each question, and the ticket's opening, where its topic is named."""
     calm = neutral_view(view)
-    opening = next((turn.text for turn in calm.turns if turn.role is Role.customer and turn.text), "")
-    topic = _query([part for part in (calm.subject, *body_sentences(opening)[:4]) if part])
+    topic = _query([part for part in (calm.subject, *_opening(calm)[:4]) if part])
     queries = [question.query for question in find_questions(view)]
     return tuple(dict.fromkeys(query for query in (*queries, topic) if query))
 
@@ -76,6 +75,12 @@ def is_question(sentence: str) -> bool:
     )
 
 
+def _opening(view: TicketView) -> list[str]:
+    """The sentences of the customer's first message, where the topic is named."""
+    first = next((turn.text for turn in view.turns if turn.role is Role.customer and turn.text), "")
+    return body_sentences(first)
+
+
 def _open_messages(view: TicketView) -> list[str]:
     """The customer's messages since a person of ours wrote."""
     texts: list[str] = []
@@ -88,7 +93,7 @@ def _open_messages(view: TicketView) -> list[str]:
 
 
 def _problem(subject: str, sentences: list[str]) -> tuple[Question, ...]:
-    parts = [part for part in (subject, *sentences[:3]) if part.strip()]
+    parts = [part for part in (subject, *sentences[:5]) if part.strip()]
     if not parts:
         return ()
     return (Question(sentences[0] if sentences else subject, _query(parts)),)

@@ -12,6 +12,7 @@ from deskhand.config import Brand
 
 THANKS = "Thank you for your message."
 OPEN_QUESTION = "I do not have a confirmed answer to this yet: “{question}”"
+PARTLY = "I do not have a confirmed answer to everything you asked yet."
 HANDED_ON = "I have passed it to a colleague who can check it."
 ASK_ORDER = "Could you send us your order number?"
 NOT_FOUND = "I could not find {ids} under your account."
@@ -21,7 +22,7 @@ HOLDING = "I want to give you a correct answer, and I could not find one in our 
 
 OWN = tuple(
     re.compile(re.escape(text).replace(r"\{question\}", ".*").replace(r"\{ids\}", ".*"), re.DOTALL)
-    for text in (THANKS, OPEN_QUESTION, HANDED_ON, ASK_ORDER, NOT_FOUND, ASK_ID, NEXT_STEP, HOLDING)
+    for text in (THANKS, OPEN_QUESTION, PARTLY, HANDED_ON, ASK_ORDER, NOT_FOUND, ASK_ID, NEXT_STEP, HOLDING)
 )
 """Sentences of ours that state no fact."""
 
@@ -62,6 +63,7 @@ def state_record(finding: Finding) -> str:
         return _sentence(
             f"Order {facts['order_id']}"
             + _with(" of {}", _day(facts.get("placed_at")))
+            + _with(" ({})", _content(facts))
             + f" has the status {_plain(facts.get('status'))}",
             _with("it was sent on {}", _day(facts.get("shipped_at")))
             + _with(" with {}", facts.get("carrier") if facts.get("shipped_at") else None),
@@ -70,6 +72,16 @@ def state_record(finding: Finding) -> str:
             or _with("delivery was expected by {}", _day(facts.get("estimated_delivery"))),
         )
     return ""
+
+
+def _content(facts: Mapping[str, Any]) -> str:
+    """Return ``2 x Basil pods, Shelf, EUR 218.00 in all``."""
+    items = [
+        _with("{} x ", item.get("quantity") if item.get("quantity") != 1 else None) + str(item.get("product", ""))
+        for item in facts.get("items") or ()
+    ]
+    total = _money(facts.get("total"))
+    return ", ".join([*items, *([f"{total} in all"] if total else [])])
 
 
 def _sentence(*parts: str) -> str:

@@ -7,6 +7,7 @@ import unicodedata
 
 from deskhand.fencing import fold
 from deskhand.vault import PLACEHOLDER
+from deskhand_memory.units import cut_sentences
 
 _QUOTE_LINE = re.compile(r"^\s*(?:>|\|\s)")
 _QUOTE_START = re.compile(
@@ -39,10 +40,6 @@ _INLINE_GREETING = re.compile(
     re.IGNORECASE,
 )
 _POSTSCRIPT = re.compile(r"^\s*p\.?\s?s\.?[\s:,]", re.IGNORECASE)
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|mr|mrs|ms|dr|no|nr|approx|incl|excl|etc|vs|z\.b|bzw|ca|st|art)|\b\w)\.$", re.I
-)
-_BREAK = re.compile(r"(?<=[.!?…])[\"')\]]*\s+(?=[^\s,;])|(?<=[。\uff01\uff1f])")
 _BULLET = re.compile(r"^\s*(?:[-*•\u2013]|\d{1,2}[.)])\s+")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)?")
 _STOP = frozenset(
@@ -159,16 +156,7 @@ def _is_sign_off(line: str) -> bool:
 
 def split_sentences(text: str) -> list[str]:
     """Return the sentences of ``text`` as they stand, in order; a line end before a blank line or a bullet ends one."""
-    found: list[str] = []
-    for block in _blocks(text):
-        start = 0
-        for match in _BREAK.finditer(block):
-            if _ABBREVIATION.search(block[start : match.start()]):
-                continue
-            found.append(block[start : match.start()].strip())
-            start = match.end()
-        found.append(block[start:].strip())
-    return [sentence for sentence in found if any(char.isalnum() for char in sentence)]
+    return [sentence for block in _blocks(text) for sentence in cut_sentences(block)]
 
 
 def _blocks(text: str) -> list[str]:

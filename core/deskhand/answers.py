@@ -85,7 +85,10 @@ class Summary(Model):
 
 
 class Passage(Model):
-    """A piece of a knowledge article. ``id`` is ``<article>@<version>#<n>``; ``score`` is 0 to 1, best first."""
+    """A piece of a knowledge article. ``id`` is ``<article>@<version>#<n>``; ``score`` is 0 to 1, best first.
+
+    ``header`` is the header row of the table in whose middle ``text`` begins; ``products`` are the article's.
+    """
 
     id: str
     source_id: str
@@ -95,6 +98,8 @@ class Passage(Model):
     score: float
     found_by: str
     valid_to: date | None = None
+    header: str = ""
+    products: tuple[str, ...] = ()
 
 
 class Finding(Model):

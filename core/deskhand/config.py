@@ -58,8 +58,8 @@ def _placeholders(text: str) -> set[str]:
 class MemorySettings(Model):
     """Retrieval from knowledge."""
 
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    min_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.35
+    top_k: Annotated[int, Field(ge=1, le=50)] = 8
+    min_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.30
     audience: Literal["public", "internal"] = "public"
 
 

@@ -88,4 +88,4 @@ def build_drafter(workspace: Workspace) -> Cascade[DraftTask, Draft]:
         from deskhand_agents.llm_draft import LlmDraft
 
         steps.append(Step(LlmDraft(workspace.models, prompt, brand), threshold=0.0))
-    return Cascade("draft", (*steps, Step(QuoteDraft(brand, workspace.encoder()), threshold=0.0)))
+    return Cascade("draft", (*steps, Step(QuoteDraft(brand, workspace.knowledge.encoder), threshold=0.0)))

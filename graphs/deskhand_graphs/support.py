@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from deskhand_graphs.workspace import Workspace
 
 Update = dict[str, Any]
+PER_ARTICLE = 3
+"""Most passages of one article: its sentences are what a draft quotes, and they are spread over its sections."""
 
 
 def build_graph(workspace: Workspace) -> StateGraph[SupportState, RunContext]:
@@ -170,6 +172,7 @@ class Support:
             "query": query,
             "on": today.isoformat(),
             "top_k": settings.top_k,
+            "per_article": PER_ARTICLE,
             "min_similarity": settings.min_similarity,
             "audience": settings.audience,
             "knowledge": self._workspace.knowledge.fingerprint(),
@@ -180,6 +183,7 @@ class Support:
                 self._workspace.knowledge.search,
                 query,
                 top_k=settings.top_k,
+                per_article=PER_ARTICLE,
                 min_similarity=settings.min_similarity,
                 on=today,
                 audience=settings.audience,

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from deskhand.interfaces import Encoder
 from deskhand_memory.articles import Article
 from deskhand_memory.markdown import Atom, split_sections
+from deskhand_memory.units import last_header
 
-CUT = 1
+CUT = 2
 """The number of this way of cutting. Raise it with every change to it, so that stored chunks are made again."""
 
 _SENTENCE_END = re.compile(r"[.!?]+[\"'\u201d\u2019)\]*_]*\s+|[\u3002\uff01\uff1f]+[\u300d\u300f\uff09]*")
@@ -24,12 +25,14 @@ _MAX_CHARS_PER_TOKEN = 64
 class Chunk:
     """Piece number ``n`` of an article, from 1. ``text`` stands there word for word.
 
-    ``embed_text`` is what the encoder reads: the article's title and the section's heading, then the text.
+    ``embed_text`` is what the encoder reads: the article's title and the section's heading, then the text. ``header``
+    is the header row of the table in whose middle the text begins, else "".
     """
 
     n: int
     text: str
     embed_text: str
+    header: str = ""
 
 
 def cut_article(article: Article, encoder: Encoder) -> list[Chunk]:
@@ -42,10 +45,12 @@ def cut_article(article: Article, encoder: Encoder) -> list[Chunk]:
     title = _shorten(article.title, encoder)
     chunks: list[Chunk] = []
     for section in split_sections(article.text):
+        header = ""
         packer = _Packer(article.text, (title, _shorten(section.heading, encoder)), encoder)
         for start, end in packer.pack(section.atoms):
             if text := article.text[start:end].strip():
-                chunks.append(Chunk(len(chunks) + 1, text, packer.embed_text(start, end)))
+                chunks.append(Chunk(len(chunks) + 1, text, packer.embed_text(start, end), header))
+                header = last_header(text, header)
     return chunks
 
 

@@ -12,6 +12,7 @@ from deskhand.jsonio import content_hash
 from deskhand_memory.articles import Article, find_files, load_articles
 from deskhand_memory.chunks import CUT, Chunk, cut_article
 from deskhand_memory.store import ArticleState, FileState, NewChunk, Store, Vector, Writer
+from deskhand_memory.units import cut_units
 
 _BATCH = 32
 
@@ -75,7 +76,7 @@ def ingest(
         root: The workspace; absolute.
         prune: Also remove the articles of files inside ``root`` that are not among those of ``paths``, and of files
             anywhere that no longer exist.
-        progress: Called with the number of chunks embedded and the number to embed, at the start and per batch.
+        progress: Called with the number of texts embedded and the number to embed, at the start and per batch.
 
     Raises:
         InputError: An article is wrong, or two have the same id and version. Nothing is stored then.
@@ -126,8 +127,8 @@ def _embed(
     """Return the chunks of ``articles`` with vectors, computing only those that are not stored yet."""
     if not articles:
         return {}
-    cut = {(article.id, article.version): cut_article(article, encoder()) for article in articles}
-    texts = {_hash(chunk, recipe): chunk.embed_text for chunks in cut.values() for chunk in chunks}
+    cut = {(a.id, a.version): [_read(a.title, chunk) for chunk in cut_article(a, encoder())] for a in articles}
+    texts = {text_hash(recipe, text): text for chunks in cut.values() for _, read in chunks for text in read}
     vectors = store.known_vectors(texts)
     missing = sorted(texts.keys() - vectors.keys(), key=lambda hashed: (len(texts[hashed]), hashed))
     report = progress or (lambda done, total: None)
@@ -136,16 +137,22 @@ def _embed(
         batch = missing[start : start + _BATCH]
         vectors |= dict(zip(batch, encoder().encode([texts[hashed] for hashed in batch]), strict=True))
         report(start + len(batch), len(missing))
-    return {key: [_new_chunk(chunk, recipe, vectors) for chunk in chunks] for key, chunks in cut.items()}
+    return {key: [_new_chunk(*chunk, recipe, vectors) for chunk in chunks] for key, chunks in cut.items()}
 
 
-def _hash(chunk: Chunk, recipe: str) -> str:
-    return content_hash([recipe, chunk.embed_text])
+def text_hash(recipe: str, text: str) -> str:
+    """Return the key of a text's vector."""
+    return content_hash([recipe, text])
 
 
-def _new_chunk(chunk: Chunk, recipe: str, vectors: Mapping[str, Vector]) -> NewChunk:
-    hashed = _hash(chunk, recipe)
-    return NewChunk(chunk.text, hashed, vectors[hashed])
+def _read(title: str, chunk: Chunk) -> tuple[Chunk, list[str]]:
+    """Return a chunk with what the encoder reads of it: the whole of it, then its units."""
+    return chunk, [chunk.embed_text, *(unit.embed_text(title) for unit in cut_units(chunk.text, chunk.header))]
+
+
+def _new_chunk(chunk: Chunk, read: Sequence[str], recipe: str, vectors: Mapping[str, Vector]) -> NewChunk:
+    whole, *units = [text_hash(recipe, text) for text in read]
+    return NewChunk(chunk.text, whole, vectors[whole], chunk.header, {key: vectors[key] for key in units})
 
 
 def _gone_files(store: Store, sources: Sequence[_Source], root: Path) -> set[str]:

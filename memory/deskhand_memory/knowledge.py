@@ -19,6 +19,7 @@ from deskhand_memory.articles import Audience, find_files
 from deskhand_memory.encoder import load_encoder
 from deskhand_memory.index import ChromaIndex, ExactIndex, Index, IndexFailed
 from deskhand_memory.ingest import IngestReport, Progress, file_name, file_state, ingest, recipe_of
+from deskhand_memory.remembered import RememberedTexts
 from deskhand_memory.search import DEFAULT_PER_ARTICLE, Wanted, build_passage, eligible, has_quote, rank
 from deskhand_memory.store import Store, StoredArticle
 
@@ -52,6 +53,7 @@ class Knowledge:
         self._chroma: ChromaIndex | None = None
         self._without_chroma = ""
         self._loaded: _Loaded | None = None
+        self._remembered: RememberedTexts | None = None
 
     @classmethod
     def open(
@@ -91,7 +93,8 @@ class Knowledge:
         Args:
             paths: Files and folders; what other files hold stays. By default the workspace's ``knowledge`` folder, and
                 then articles whose files are gone are removed.
-            progress: Called with the number of chunks embedded so far and the number to embed.
+            progress: Called with the number of texts (chunks and their sentences) embedded so far and the number to
+                embed.
 
         Raises:
             InputError: An article is wrong, or two have the same id and version.
@@ -134,12 +137,13 @@ class Knowledge:
         """Return the passages that answer ``query``, best first.
 
         Passages that have an identifier of the query to the letter (at most three) come first, whatever their
-        similarity; the others follow by similarity. Equal ones have a fixed order.
+        similarity; the others follow by score: half the passage's cosine, half its article's, and a little for words
+        that they share with the query. Equal ones have a fixed order.
 
         Args:
             query: Plain text; one longer than the encoder reads is read in windows.
             top_k: Upper bound.
-            min_similarity: Cosine, -1 to 1. The same scale as ``Passage.score``.
+            min_similarity: Least score, -1 to 1, except of passages with an identifier.
             on: The day for which articles must be valid. Of several valid versions only the highest counts.
             audience: ``"public"`` never returns internal articles; ``"internal"`` returns both.
             language: Only articles in this language; None for any.
@@ -151,7 +155,7 @@ class Knowledge:
         """
         if not query.strip() or not self._store.count_chunks():
             return []
-        encoder = self._encoder()
+        encoder = self.encoder
         vector = encoder.encode([query])[0]
         names = frozenset(product.casefold() for product in products)
         wanted = Wanted(on, audience, language, names, top_k, per_article, min_similarity)
@@ -190,6 +194,14 @@ class Knowledge:
     def fingerprint(self) -> str:
         """Return a hash of all articles, the encoder and the way of cutting: equal hash, equal search results."""
         return self._store.fingerprint()
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, with the vectors of all chunks and their units at hand: for these it need not run."""
+        with self._lock:
+            if self._remembered is None:
+                self._remembered = RememberedTexts(self._encoder(), self._store)
+            return self._remembered
 
     @property
     def n_articles(self) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +39,14 @@ CREATE INDEX chunks_hash ON chunks (hash);
 CREATE INDEX articles_path ON articles (path);
 CREATE VIRTUAL TABLE chunks_text USING fts5 (title, text, tokenize = 'porter unicode61');
 """,
+        """
+ALTER TABLE articles ADD COLUMN vector BLOB;
+ALTER TABLE chunks ADD COLUMN header TEXT NOT NULL DEFAULT '';
+CREATE TABLE units (
+    hash TEXT NOT NULL, article INTEGER NOT NULL REFERENCES articles (pk), vector BLOB NOT NULL,
+    PRIMARY KEY (hash, article)) WITHOUT ROWID;
+CREATE INDEX units_article ON units (article);
+""",
     ),
 )
 
@@ -52,7 +60,7 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True)
 class StoredArticle:
-    """What search needs to know about an article without its text."""
+    """What search needs to know about an article without its text. ``vector`` is the mean of its chunks', length 1."""
 
     pk: int
     id: str
@@ -63,6 +71,7 @@ class StoredArticle:
     valid_from: date | None
     valid_to: date | None
     products: frozenset[str]
+    vector: Vector | None = field(default=None, compare=False)
 
     @property
     def key(self) -> str:
@@ -72,22 +81,25 @@ class StoredArticle:
 
 @dataclass(frozen=True)
 class StoredChunk:
-    """A chunk as stored; ``pk`` is never used again for another one."""
+    """A chunk as stored; ``pk`` is never used again for another one. ``header`` is its table's."""
 
     pk: int
     article: int
     n: int
     text: str
     vector: Vector
+    header: str = ""
 
 
 @dataclass(frozen=True)
 class NewChunk:
-    """A chunk to store. ``hash`` says what was embedded and how."""
+    """A chunk to store. ``hash`` says what was embedded and how; ``units`` are the vectors of its units by hash."""
 
     text: str
     hash: str
     vector: Vector
+    header: str = ""
+    units: Mapping[str, Vector] = field(default_factory=dict)
 
 
 class ArticleState(NamedTuple):
@@ -169,7 +181,7 @@ class Store:
 
     def articles(self) -> dict[int, StoredArticle]:
         """Return all articles by primary key."""
-        columns = "pk, id, version, title, language, audience, valid_from, valid_to, products"
+        columns = "pk, id, version, title, language, audience, valid_from, valid_to, products, vector"
         with self.reading() as connection:
             rows = connection.execute(f"SELECT {columns} FROM articles").fetchall()  # noqa: S608 - a constant
         return {row[0]: _stored_article(row) for row in rows}
@@ -189,11 +201,12 @@ class Store:
 
     def chunks(self, pks: Sequence[int]) -> list[StoredChunk]:
         """Return the chunks with these primary keys, in no particular order; unknown ones are left out."""
-        sql = "SELECT pk, article, n, text, vector FROM chunks WHERE pk IN (SELECT value FROM json_each(?))"
+        sql = "SELECT pk, article, n, text, vector, header FROM chunks WHERE pk IN (SELECT value FROM json_each(?))"
         with self.reading() as connection:
             rows = connection.execute(sql, (json.dumps(list(pks)),)).fetchall()
         return [
-            StoredChunk(pk, article, n, text, np.frombuffer(blob, np.float32)) for pk, article, n, text, blob in rows
+            StoredChunk(pk, article, n, text, np.frombuffer(blob, np.float32), header)
+            for pk, article, n, text, blob, header in rows
         ]
 
     def chunks_of(self, article: int) -> list[StoredChunk]:
@@ -226,8 +239,9 @@ class Store:
         return {f"{pk}-{hashed[:16]}": article for pk, hashed, article in rows}
 
     def known_vectors(self, hashes: Collection[str]) -> dict[str, Vector]:
-        """Return the vectors that are stored for these hashes already."""
-        sql = "SELECT hash, vector FROM chunks WHERE hash IN (SELECT value FROM json_each(?))"
+        """Return the vectors, of chunks or units, that are stored for these hashes already."""
+        where = "hash IN (SELECT value FROM json_each(?1))"
+        sql = f"SELECT hash, vector FROM chunks WHERE {where} UNION ALL SELECT hash, vector FROM units WHERE {where}"  # noqa: S608 - constants
         with self.reading() as connection:
             rows = connection.execute(sql, (json.dumps(sorted(hashes)),)).fetchall()
         return {hashed: np.frombuffer(vector, np.float32) for hashed, vector in rows}
@@ -245,6 +259,18 @@ class Store:
                 if rows:
                     return [int(row[0]) for row in rows]
         return []
+
+    def match_words(self, words: Collection[str], limit: int) -> dict[int, float]:
+        """Return the BM25 scores, above 0, of the at most ``limit`` chunks that match ``words`` best, by primary key.
+
+        Words are compared stemmed and without case, in title and text alike; one is enough.
+        """
+        if not words:
+            return {}
+        quoted = " OR ".join('"' + word.replace('"', " ").replace("\0", " ") + '"' for word in sorted(words))
+        sql = "SELECT rowid, rank FROM chunks_text WHERE chunks_text MATCH ? ORDER BY rank, rowid LIMIT ?"
+        with self.reading() as connection:
+            return {int(pk): -float(rank) for pk, rank in connection.execute(sql, (quoted, limit))}
 
     def rebuild_text(self) -> None:
         """Make the full-text index again from the chunks."""
@@ -298,14 +324,19 @@ class Writer:
         self.drop_article(article.id, article.version)
         row = article.model_dump(mode="json") | {"hash": article.content_hash, "path": path, "recipe": recipe}
         row["products"] = json.dumps(row["products"])
+        row["vector"] = _mean(chunks)
         columns = ", ".join(row)
         marks = ", ".join(f":{column}" for column in row)
         cursor = self._connection.execute(f"INSERT INTO articles ({columns}) VALUES ({marks})", row)  # noqa: S608
         for n, chunk in enumerate(chunks, start=1):
             key = self._connection.execute(
-                "INSERT INTO chunks (article, n, text, hash, vector) VALUES (?, ?, ?, ?, ?)",
-                (cursor.lastrowid, n, chunk.text, chunk.hash, chunk.vector.astype(np.float32).tobytes()),
+                "INSERT INTO chunks (article, n, text, hash, vector, header) VALUES (?, ?, ?, ?, ?, ?)",
+                (cursor.lastrowid, n, chunk.text, chunk.hash, _blob(chunk.vector), chunk.header),
             ).lastrowid
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO units (hash, article, vector) VALUES (?, ?, ?)",
+                [(hashed, cursor.lastrowid, _blob(vector)) for hashed, vector in chunk.units.items()],
+            )
             values = (key, article.title, chunk.text)
             self._connection.execute("INSERT INTO chunks_text (rowid, title, text) VALUES (?, ?, ?)", values)
 
@@ -323,7 +354,8 @@ class Writer:
             f"DELETE FROM chunks_text WHERE rowid IN (SELECT pk FROM chunks WHERE {same})",  # noqa: S608
             key,
         )
-        self._connection.execute(f"DELETE FROM chunks WHERE {same}", key)  # noqa: S608 - a constant
+        for table in ("chunks", "units"):
+            self._connection.execute(f"DELETE FROM {table} WHERE {same}", key)  # noqa: S608 - constants
         self._connection.execute("DELETE FROM articles WHERE id = ? AND version = ?", key)
 
     def rebuild_text(self) -> None:
@@ -348,8 +380,22 @@ def article_states(connection: sqlite3.Connection) -> dict[tuple[str, int], Arti
     return {(row[0], row[1]): ArticleState(*row[2:]) for row in rows}
 
 
-def _stored_article(row: tuple[int, str, int, str, str, Audience, str | None, str | None, str]) -> StoredArticle:
-    pk, article_id, version, title, language, audience, valid_from, valid_to, products = row
+def _blob(vector: Vector) -> bytes:
+    return vector.astype(np.float32).tobytes()
+
+
+def _mean(chunks: Sequence[NewChunk]) -> bytes | None:
+    """Return the mean of the chunks' vectors, of length 1; None when there is no direction to speak of."""
+    total = np.array([chunk.vector for chunk in chunks], np.float64).sum(axis=0)
+    length = float(np.linalg.norm(total))
+    return _blob(np.asarray(total / length, np.float32)) if length > 0 else None
+
+
+_ArticleRow = tuple[int, str, int, str, str, Audience, str | None, str | None, str, bytes | None]
+
+
+def _stored_article(row: _ArticleRow) -> StoredArticle:
+    pk, article_id, version, title, language, audience, valid_from, valid_to, products, vector = row
     return StoredArticle(
         pk=pk,
         id=article_id,
@@ -360,4 +406,5 @@ def _stored_article(row: tuple[int, str, int, str, str, Audience, str | None, st
         valid_from=date.fromisoformat(valid_from) if valid_from else None,
         valid_to=date.fromisoformat(valid_to) if valid_to else None,
         products=frozenset(str(product).casefold() for product in json.loads(products)),
+        vector=np.frombuffer(vector, np.float32) if vector else None,
     )

@@ -161,6 +161,26 @@ def test_record_backs_only_what_it_holds(check, sentence, status):
     assert {found for _, _, found in commitments(check(sentence, citation))} == {status}
 
 
+@pytest.mark.parametrize(
+    ("sentence", "quote", "status"),
+    [
+        ("We deduct EUR 5 for the label.", "We deduct EUR 5, GBP 4 or USD 6 for the label.", "backed"),
+        ("We replace the pump.", "We replace the pump and the bar.", "backed"),
+        ("We will refund you.", "We will not refund you.", "unbacked"),
+        ("We will refund you.", "We will refund you only if it is broken.", "unbacked"),
+        ("You refund we will.", "We will refund you.", "unbacked"),
+        ("Grove: Box every 8 weeks: 24 pods; we replace them.", "| Grove | 24 pods; we replace them |", "backed"),
+        ("Grove: Box every 9 weeks: 24 pods.", "| Grove | 24 pods; we replace them |", "unbacked"),
+        ("Grove: we refund pods.", "| Grove | 24 pods; we replace them |", "unbacked"),
+    ],
+)
+def test_shortened_quote_backs_a_promise_unless_its_sense_was_turned(check, sentence, quote, status):
+    table = f"| Plan | Box every 8 weeks |\n|---|---|\n{quote}" if quote.startswith("|") else quote
+    passage = PASSAGE.model_copy(update={"text": table})
+    found = check(sentence, Citation(sentence=sentence, passage_id="p@1#0", quote=quote), passage=passage)
+    assert {state for _, _, state in commitments(found)} == {status}
+
+
 def test_wrong_language_is_named(check):
     body = "Sie können jedes Produkt zurückgeben, wenn Sie das möchten?"
     assert "wrong_language" in codes(check(body))

@@ -51,6 +51,9 @@ def shown(*articles: StoredArticle, **changes) -> list[int]:
         ("part 4711-B and 4711-b", ["4711-B"]),
         ("E21 E21", ["E21"]),
         ("number 123456 from 2024", ["123456"]),
+        ("since 4.6.1 of 4.6 for 72.10", ["4.6.1"]),
+        ("does WELCOME work with SPRING25 in the UK", ["WELCOME", "SPRING25"]),
+        ("WHERE IS MY PARCEL", []),
         ("3-pack, 24v, 2nd and 30 days", []),
         ("mail me at [EMAIL_1]", []),
         ("state-of-the-art Wi-Fi", []),
@@ -167,3 +170,45 @@ def test_code_in_every_article_is_no_hint(store: Store) -> None:
     for number in range(25):
         put(store, f"a-{number:02}", ["about HF-NK3"], [0.01 * number])
     assert run(store, "HF-NK3 pump", top_k=1) == ["a-24@1#1"]
+
+
+def test_article_as_a_whole_counts_half(store: Store) -> None:
+    put(store, "near", ["x", "y"], [0.6, 0.6])
+    put(store, "spread", ["x", "y"], [0.7, -0.3])
+    assert run(store, "q")[0] == "near@1#1"
+
+
+def test_words_shared_with_the_query_lift_a_passage(store: Store) -> None:
+    put(store, "a", ["about pumps"], [0.5])
+    put(store, "b", ["the colander is blue"], [0.45])
+    assert run(store, "is my colander in there") == ["b@1#1", "a@1#1"]
+    assert run(store, "what is it")[0] == "a@1#1"
+
+
+def test_words_find_a_passage_that_is_far(store: Store) -> None:
+    for number in range(40):
+        put(store, f"n-{number:02}", ["about pumps"], [0.5])
+    put(store, "far", ["a colander"], [0.45])
+    assert run(store, "colander", top_k=1) == ["far@1#1"]
+
+
+def test_passage_knows_products_and_the_header_of_its_table(store: Store) -> None:
+    with store.writing() as writer:
+        writer.put_file("f", FileState(1, 1))
+        article = Article(id="a", title="T", text="x", products=("nook",))
+        writer.put_article(article, "f", "recipe", [NewChunk("| 1 |", "h", np.array([1, 0], np.float32), "| n |")])
+    want = wanted()
+    vector = np.array([1, 0], np.float32)
+    (found,) = rank(store, ExactIndex(store.vectors()), eligible(store.articles(), want), "q", vector, want)
+    assert (found.header, found.products) == ("| n |", ("nook",))
+
+
+def test_only_what_may_be_shown_sets_the_scale_of_words(store: Store) -> None:
+    put(store, "a", ["a blue colander"], [0.5])
+    with store.writing() as writer:
+        secret = Article(id="z", title="T", text="x", audience="internal")
+        writer.put_article(secret, "f", "recipe", [NewChunk("colander", "h", np.array([0, 1], np.float32))])
+    want = wanted()
+    vector = np.array([1, 0], np.float32)
+    (found,) = rank(store, ExactIndex(store.vectors()), eligible(store.articles(), want), "colander", vector, want)
+    assert found.score == pytest.approx(0.5 + 0.15)

@@ -20,8 +20,8 @@ greetings = {{ en = "Hello {{name}}," }}
 nameless_greetings = {{ en = "Hello," }}
 
 [memory]
-top_k = 5                   # passages a draft may quote from
-min_similarity = 0.35       # cosine similarity, -1 to 1
+top_k = 8                   # passages a draft may quote from
+min_similarity = 0.30       # cosine similarity, -1 to 1
 
 # [orders]
 # database = "orders.db"    # SQLite, read only; its tables are in docs/workspace.md

@@ -14,6 +14,7 @@ _DEFAULTS = {
     "LANGSMITH_TRACING": "false",  # langchain: no traces leave the house
     "LANGCHAIN_TRACING_V2": "false",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no look-up of prices at import
+    "OPENBLAS_NUM_THREADS": "1",  # numpy: our matrices are small, and its waiting threads cost 54 ms of CPU a ticket
     "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads make small machines ten times slower
     "TOKENIZERS_PARALLELISM": "false",
 }

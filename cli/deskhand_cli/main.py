@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from deskhand import __version__, libraries
 from deskhand.errors import DeskhandError
 from deskhand_cli.commands import (
+    ask,
     config,
     costs,
     demo,
@@ -99,6 +100,7 @@ def _globals(
 init.register(app)
 demo.register(app)
 run.register(app)
+ask.register(app)
 digest.register(app)
 review.register(app)
 runs.register(app)

@@ -139,7 +139,7 @@ class Support:
         """Read records and knowledge that may answer the ticket."""
         today = ctx.now().date()
         scope = Scope(ticket_id=state["ticket"].id, requester=state["ticket"].requester, today=today)
-        task = ResolveTask(view=state["view"], scope=scope, triage=state["triage"])
+        task = ResolveTask(view=state["view"], scope=scope, triage=state.get("triage"))
         answer = await self._workspace.resolver.run(task, ctx)
         resolution = answer.value or Resolution()
         instruction = state.get("instruction", "")
@@ -206,7 +206,7 @@ class Support:
             view=state["view"],
             passages=state["passages"],
             findings=state["findings"],
-            triage=state["triage"],
+            triage=state.get("triage"),
             not_found=state["not_found"],
             language=state["language"],
         )

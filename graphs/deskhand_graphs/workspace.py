@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from deskhand_models import Models
     from deskhand_tools import Policy, Scope, Tool, Toolbox
 
-BUILT_IN = {"support": "deskhand_graphs.support:build_graph"}
+BUILT_IN = {
+    "support": "deskhand_graphs.support:build_graph",
+    "answer": "deskhand_graphs.answer:build_graph",
+}
 
 
 class Workspace:

@@ -11,7 +11,7 @@ from deskhand_cli.commands.schema import _WHERE
 
 
 def test_help_of_every_command_has_an_example(invoke) -> None:
-    commands = [["init"], ["demo"], ["run"], ["digest"], ["costs"], ["doctor"], ["schema"]]
+    commands = [["init"], ["demo"], ["run"], ["ask"], ["digest"], ["costs"], ["doctor"], ["schema"]]
     groups = {
         "review": ["list", "show", "approve", "edit", "reject", "retry"],
         "runs": ["list", "show", "replay"],

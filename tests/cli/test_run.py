@@ -120,7 +120,7 @@ def test_a_ticket_without_text_is_not_answered(invoke, workspace: Path, tmp_path
 
 def test_an_unknown_graph_names_those_there_are(invoke, workspace: Path, ticket_file: Path) -> None:
     done = invoke("run", "suport", "--ticket", ticket_file, "--workspace", workspace)
-    assert (done.exit_code, "there are: support" in done.stderr) == (2, True)
+    assert (done.exit_code, "there are: answer, support" in done.stderr) == (2, True)
 
 
 def test_no_knowledge_is_said_and_nothing_is_invented(invoke, tmp_path: Path, ticket_file: Path) -> None:

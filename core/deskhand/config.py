@@ -13,9 +13,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from deskhand.errors import ConfigError, InputError
+from deskhand.helpdesk_settings import HelpdeskSettings
 from deskhand.jsonio import first_problem, read_text
 from deskhand.model_settings import ModelsSettings
 from deskhand.schema import Model
+from deskhand.service_settings import RunsSettings, ServerSettings
 from deskhand.settings import Settings
 from deskhand.tickets import ShortText
 
@@ -101,6 +103,9 @@ class WorkspaceConfig(Model):
     tools: ToolSettings = ToolSettings()
     graphs: GraphSettings = GraphSettings()
     models: ModelsSettings = ModelsSettings()
+    helpdesks: dict[Name, HelpdeskSettings] = {}
+    runs: RunsSettings = RunsSettings()
+    server: ServerSettings = ServerSettings()
 
 
 class Category(Model):

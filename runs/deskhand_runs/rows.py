@@ -57,10 +57,55 @@ SCHEMA = Schema(
             UNIQUE (run_id, action_id)
         );
         """,
+        """
+        CREATE TABLE inbox (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            source TEXT NOT NULL,
+            delivery_id TEXT NOT NULL,
+            ticket_id TEXT NOT NULL,
+            event TEXT NOT NULL,
+            ticket TEXT,
+            received_at TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('queued', 'done', 'skipped', 'held', 'dead', 'cancelled')),
+            reason TEXT NOT NULL DEFAULT '',
+            run_id TEXT,
+            n_attempts INTEGER NOT NULL DEFAULT 0,
+            updated_at TEXT NOT NULL,
+            UNIQUE (source, delivery_id)
+        );
+        CREATE INDEX inbox_of_ticket ON inbox (source, ticket_id, seq);
+        CREATE INDEX inbox_by_state ON inbox (state, seq);
+        CREATE INDEX inbox_by_time ON inbox (received_at);
+        CREATE TABLE own_writes (
+            source TEXT NOT NULL,
+            ticket_id TEXT NOT NULL,
+            key TEXT NOT NULL,
+            ref TEXT NOT NULL DEFAULT '',
+            at TEXT NOT NULL,
+            PRIMARY KEY (source, ticket_id, key)
+        );
+        CREATE INDEX own_writes_by_ref ON own_writes (source, ref) WHERE ref != '';
+        CREATE INDEX own_writes_by_time ON own_writes (at);
+        CREATE TABLE pauses (source TEXT PRIMARY KEY, by TEXT NOT NULL, at TEXT NOT NULL);
+        CREATE TABLE handling (
+            source TEXT NOT NULL,
+            ticket_id TEXT NOT NULL,
+            who TEXT NOT NULL CHECK (who IN ('bot', 'person')),
+            reason TEXT NOT NULL DEFAULT '',
+            at TEXT NOT NULL,
+            PRIMARY KEY (source, ticket_id)
+        );
+        CREATE TABLE cursors (source TEXT PRIMARY KEY, cursor TEXT NOT NULL, at TEXT NOT NULL);
+        """,
     ),
 )
 """``seq`` numbers runs in the order of their claims, and is the byte of the lock file that stands for the run.
-``waits`` is 1 while a person has not answered ``ask_id``; ``write_back`` is ``open`` from an approval to its end."""
+``waits`` is 1 while a person has not answered ``ask_id``; ``write_back`` is ``open`` from an approval to its end.
+
+``inbox`` is the memory of deliveries, in the order of their arrival; ``ticket`` is there when the event came with one.
+``own_writes`` are our changes to tickets, by which their echoes are known. ``pauses``: nothing is written back to a
+``source`` in it, nor to any when '' is. ``handling``: a ticket that a person has taken over is left alone. ``cursors``:
+where the poll of each source goes on."""
 
 
 def to_text(moment: datetime) -> str:

@@ -1,0 +1,1 @@
+"""HTTP: webhooks in, an API, and review pages."""

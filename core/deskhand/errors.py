@@ -45,7 +45,14 @@ class OwnedElsewhere(StoreError):
 
 
 class Unavailable(DeskhandError):
-    """A model or a service did not answer; a cascade goes on to its next strategy."""
+    """A model or a service did not answer; a cascade goes on to its next strategy.
+
+    ``retry_after_s`` is how long the service asked to be left alone, None when it did not say.
+    """
+
+    def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class BudgetExceeded(Unavailable):

@@ -47,6 +47,7 @@ class Workspace:
     def __init__(self, folder: WorkspaceFolder) -> None:
         self.folder = folder
         self.runs: RunReader | None = None
+        self._helpdesks: dict[str, Helpdesk] = {}
 
     @classmethod
     def open(cls, folder: WorkspaceFolder) -> Workspace:
@@ -60,7 +61,11 @@ class Workspace:
             self.knowledge.close()
 
     async def aclose(self) -> None:
-        """Close the connections to models too; call it where the event loop runs that used them."""
+        """Close the connections to models and helpdesks too; call it where the event loop runs that used them."""
+        from deskhand_helpdesks import close_helpdesk
+
+        for helpdesk in self._helpdesks.values():
+            await close_helpdesk(helpdesk)
         if "models" in vars(self):
             await self.models.close()
         self.close()
@@ -179,12 +184,29 @@ class Workspace:
         return build_drafter(self)
 
     def helpdesk(self, source: str) -> Helpdesk:
-        """Return the helpdesk that tickets of ``source`` come from. Raises ConfigError for an unknown one."""
-        from deskhand_helpdesks import FolderHelpdesk
+        """Return the helpdesk that tickets of ``source`` come from, the same one whenever it is asked for.
 
-        if source != "file":
-            raise ConfigError(f"no helpdesk is configured for tickets of source {source!r}; only 'file' is known")
-        return FolderHelpdesk(self.folder.incoming, self.folder.root / "tickets" / "outgoing")
+        ``file`` is the workspace's own folder, unless a helpdesk of this name is configured.
+
+        Raises:
+            ConfigError: No helpdesk of this name is configured.
+        """
+        from deskhand_helpdesks import FolderHelpdesk, build_helpdesk
+
+        settings = self.folder.config.helpdesks.get(source)
+        if source not in self._helpdesks:
+            if settings is not None:
+                self._helpdesks[source] = build_helpdesk(source, settings, self.folder.root)
+            elif source == "file":
+                outgoing = self.folder.root / "tickets" / "outgoing"
+                self._helpdesks[source] = FolderHelpdesk(self.folder.incoming, outgoing)
+            else:
+                known = ", ".join(sorted({"file", *self.folder.config.helpdesks}))
+                raise ConfigError(
+                    f"no helpdesk is configured for tickets of source {source!r}; there are: {known};"
+                    f" add [helpdesks.{source}] to deskhand.toml"
+                )
+        return self._helpdesks[source]
 
     def graph(self, name: str) -> StateGraph[Any, Any]:
         """Return a graph, uncompiled: the built-in one, or one of the workspace's own.

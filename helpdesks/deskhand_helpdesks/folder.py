@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import secrets
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ from deskhand.tickets import Event, EventKind, Ticket
 from deskhand_helpdesks.files import LoadedTicket, load_tickets
 
 SOURCE = "file"
-"""The ``source`` of tickets and events of a folder."""
+"""The ``source`` of tickets and events of the workspace's own folder, which needs no configuration."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 # A poll looks back this far: files of one tick of the clock, or from a copy that took long, are not missed. Their
@@ -40,11 +41,13 @@ class FolderHelpdesk:
     """Reads tickets from ``incoming`` (``*.json``) and writes each action to ``outgoing`` as ``<key>.json``.
 
     An outgoing file ``{"ticket_id", "action"}`` appears whole or not at all, and is never written twice: its name
-    is the marker. Something of yours takes the files from there.
+    is the marker. Something of yours takes the files from there. ``source`` is the name in ``deskhand.toml``.
     """
 
     incoming: Path
     outgoing: Path
+    source: str = SOURCE
+    watch_every_s: float = 5.0
 
     def verify(self, request: Request, now: datetime) -> None:
         """Raise InputError: a folder receives no requests."""
@@ -63,7 +66,8 @@ class FolderHelpdesk:
         Raises:
             InputError: No file holds it, or the one named after it is no ticket.
         """
-        return await asyncio.to_thread(self._find, ticket_id)
+        ticket = await asyncio.to_thread(self._find, ticket_id)
+        return ticket if self.source == SOURCE else ticket.model_copy(update={"source": self.source})
 
     def _find(self, ticket_id: str) -> Ticket:
         own = self.incoming / f"{ticket_id}.json"
@@ -113,8 +117,22 @@ class FolderHelpdesk:
         since = int(cursor or 0)
         found = sorted(file for file in self._files() if file.changed_ns > since - _OVERLAP_NS)
         entries = [entry for file in found for entry in load_tickets(file.path)]
-        events = tuple(event for event in map(_event, entries) if event is not None)
+        events = tuple(event for entry in entries if (event := _event(entry, self.source)) is not None)
         return Page(events, str(max([since, *(file.changed_ns for file in found)])))
+
+    async def watch(self) -> AsyncIterator[None]:
+        """Yield when a file came or changed, at once for the first time: then ``poll``. It never ends by itself.
+
+        Raises:
+            InputError: ``incoming`` cannot be read.
+        """
+        seen: list[_Found] | None = None
+        while True:
+            found = sorted(await asyncio.to_thread(self._files))
+            if found != seen:
+                yield
+            seen = found
+            await asyncio.sleep(self.watch_every_s)
 
     def _files(self) -> list[_Found]:
         """Return the files by the time of their last change of any kind: moving a file in counts, unlike its mtime."""
@@ -129,14 +147,14 @@ class FolderHelpdesk:
         return found
 
 
-def _event(entry: LoadedTicket) -> Event | None:
+def _event(entry: LoadedTicket, source: str) -> Event | None:
     ticket = entry.ticket
     if ticket is None:
         # the error's text may quote the ticket; a log must not
         _log.warning("%s is not a ticket; run 'deskhand run --ticket' on it to see why", entry.where)
         return None
     return Event(
-        source=SOURCE,
+        source=source,
         delivery_id=content_hash(ticket.model_dump(mode="json")),
         ticket_id=ticket.id,
         kind=EventKind.created,

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 async def open_executor(folder: WorkspaceFolder) -> AsyncIterator[Executor]:
     """Yield an executor on the workspace, with its knowledge and examples up to date."""
     from deskhand_graphs import Workspace
-    from deskhand_runs import open_runs
+    from deskhand_runs import is_owned, open_runs
 
     with Workspace.open(folder) as workspace:
         bring_up_to_date(workspace)
         async with open_runs(workspace) as executor:
-            n_finished = await executor.finish_pending()
+            n_finished = 0 if is_owned(folder) else await executor.finish_pending()
             if n_finished:
                 say(f"note: wrote back {n_finished} approved before and not finished")
             try:

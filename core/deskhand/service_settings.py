@@ -51,6 +51,6 @@ class ServerSettings(Model):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8181
     public_url: str = "http://127.0.0.1:8181"
     max_body_bytes: Annotated[int, Field(ge=1024, le=100_000_000)] = 1_048_576
-    password_env: EnvironmentName = "DESKHAND_PASSWORD"
+    password_env: EnvironmentName = "DESKHAND_PASSWORD"  # noqa: S105 - the name of the variable
     api_key_envs: tuple[EnvironmentName, ...] = ("DESKHAND_API_KEY",)
     session_hours: Annotated[float, Field(gt=0, le=720)] = 12

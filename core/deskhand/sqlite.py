@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from deskhand.errors import StoreError
 
 _BUSY_TIMEOUT_MS = 30_000
 _BUSY_PAUSE_S = 0.02
+_PATIENCE_MS = 2_000  # a wait that is longer is told, so that nobody takes it for a hang
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def _version(connection: sqlite3.Connection, path: Path, schema: Schema) -> int:
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Run a block in one immediate transaction: all of it is stored, or none."""
-    connection.execute("BEGIN IMMEDIATE")
+    _begin(connection)
     try:
         yield connection
         connection.execute("COMMIT")
@@ -131,3 +134,21 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if connection.in_transaction:  # SQLite has rolled back on its own after some errors, such as a full disk
             connection.execute("ROLLBACK")
         raise
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Take the write lock, waiting as long as the connection's busy timeout says, and say so when that is long."""
+    limit_ms = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
+    if limit_ms > _PATIENCE_MS:
+        connection.execute(f"PRAGMA busy_timeout={_PATIENCE_MS}")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as exc:
+            if "locked" not in str(exc):
+                raise
+            path = connection.execute("PRAGMA database_list").fetchone()[2]
+            _log.warning("%s: another process is writing; waiting up to %d s for it", path, limit_ms // 1000)
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={limit_ms}")
+    connection.execute("BEGIN IMMEDIATE")

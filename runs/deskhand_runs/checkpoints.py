@@ -15,7 +15,8 @@ from deskhand_graphs import checkpoint_serializer
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-_SCHEMA = Schema("checkpoints", ("CREATE TABLE deskhand_checkpoints (since TEXT)",))
+SCHEMA = Schema("checkpoints", ("CREATE TABLE deskhand_checkpoints (since TEXT)",))
+"""Our own mark in the file; the tables of checkpoints are LangGraph's."""
 
 
 @asynccontextmanager
@@ -28,7 +29,7 @@ async def open_saver(path: Path) -> AsyncIterator[BaseCheckpointSaver[str]]:
     import aiosqlite
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-    (await asyncio.to_thread(open_database, path, _SCHEMA)).close()
+    (await asyncio.to_thread(open_database, path, SCHEMA)).close()
     async with aiosqlite.connect(path) as connection:
         saver = AsyncSqliteSaver(connection, serde=checkpoint_serializer())
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 from dataclasses import dataclass, field
@@ -12,14 +13,14 @@ from deskhand.actions import Decision, Verdict
 from deskhand.answers import Draft
 from deskhand.clock import Clock, SystemClock
 from deskhand.context import RunContext
-from deskhand.errors import DeskhandError, OwnedElsewhere, RunFailed
+from deskhand.errors import DeskhandError, OwnedElsewhere, RunFailed, Unavailable
 from deskhand.ids import Ids, RandomIds
 from deskhand.recorder import FileRecorder, NoRecorder, Recorder
 from deskhand.records import Outcome, RunRecord, RunResult, RunStatus
 from deskhand.tickets import Ticket
 from deskhand_graphs import Drive, End, begin
 from deskhand_runs.store import RunStore
-from deskhand_runs.write_back import write_back
+from deskhand_runs.write_back import WriteGuard, write_back
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -40,7 +41,18 @@ class Ran(NamedTuple):
 
 @dataclass
 class Executor:
-    """Runs tickets of one workspace. One executor may run many tickets at once."""
+    """Runs tickets of one workspace. One executor may run many tickets at once.
+
+    Attributes:
+        workspace: What the graphs work with.
+        store: Where runs are kept. It is called in threads: a commit waits for the disk, the event loop must not.
+        saver: Where checkpoints are kept.
+        clock: The time.
+        ids: Makes run ids.
+        recordings: Where recordings go; the workspace's folder when left out.
+        guard: Asked before each write to a helpdesk.
+        deadline_s: A graph that takes longer is cut off, and may go on from its last checkpoint.
+    """
 
     workspace: Workspace
     store: RunStore
@@ -48,6 +60,8 @@ class Executor:
     clock: Clock = field(default_factory=SystemClock)
     ids: Ids = field(default_factory=RandomIds)
     recordings: Path | None = None
+    guard: WriteGuard | None = None
+    deadline_s: float | None = None
 
     async def run_ticket(self, ticket: Ticket, graph: str, *, again: bool = False, record: bool = False) -> Ran:
         """Run ``graph`` on ``ticket`` until it parks or ends, going on where an earlier try stopped.
@@ -59,14 +73,32 @@ class Executor:
             OwnedElsewhere: Another process is at work on this run.
         """
         self.workspace.graph(graph)
-        claim = self.store.claim(
-            ticket, graph, again=again, new_id=functools.partial(self.ids.new, "run"), now=self.clock.now()
+        new_id = functools.partial(self.ids.new, "run")
+        claim = await asyncio.to_thread(
+            self.store.claim, ticket, graph, again=again, new_id=new_id, now=self.clock.now()
         )
         run = claim.record
+        if run.status is RunStatus.done and run.result is None:
+            raise RunFailed(f"{run.run_id}: {run.error}; run the ticket again with --again", run_id=run.run_id)
         if run.result is not None and (run.waits or run.status is RunStatus.done):
             return Ran(run.result, is_new=False)
         with self.store.lock(run.run_id):
-            return Ran(await self._go_on(run.run_id, record=record), is_new=True)
+            result = await self._go_on(run.run_id, record=record)
+        if result is None:
+            raise RunFailed(f"{run.run_id}: was cancelled; run the ticket again with --again", run_id=run.run_id)
+        return Ran(result, is_new=True)
+
+    async def go_on(self, run_id: str) -> RunRecord:
+        """Take a run to its next stop, write back what that allows, and return it as it is then.
+
+        Raises:
+            RunFailed: A node failed, or the deadline passed; the same call goes on from the last checkpoint.
+            Unavailable: A helpdesk gave no clear answer; the same call looks first whether it has done it.
+            OwnedElsewhere: Another process is at work on this run.
+        """
+        with self.store.lock(run_id):
+            await self._go_on(run_id)
+        return await asyncio.to_thread(self.store.load, run_id)
 
     async def decide(self, run_id: str, decision: Decision) -> RunRecord:
         """Take a person's decision on a parked run, go on with it, and write back what was approved.
@@ -77,6 +109,7 @@ class Executor:
         Raises:
             InputError: The run is not parked, or was decided otherwise.
             OwnedElsewhere: Another process is at work on this run.
+            Unavailable: The helpdesk gave no clear answer; deciding the same again looks first whether it has done it.
         """
         run = self.store.load(run_id)
         with self.store.lock(run.run_id):
@@ -95,21 +128,20 @@ class Executor:
                 with self.store.lock(run.run_id):
                     await self._go_on(run.run_id)
                     n_finished += 1
-            except (OwnedElsewhere, RunFailed) as exc:
+            except (OwnedElsewhere, RunFailed, Unavailable) as exc:
                 _log.warning("%s: still to be written back: %s", run.run_id, exc)
         return n_finished
 
-    async def _go_on(self, run_id: str, *, record: bool = False) -> RunResult:
+    async def _go_on(self, run_id: str, *, record: bool = False) -> RunResult | None:
         """Take a run, whose lock is held, to its next stop, and write back what that allows."""
-        run = self.store.load(run_id)
+        run = await asyncio.to_thread(self.store.load, run_id)
         if run.latest_decision is not None and not await self._has_checkpoint(run_id):
             self._end_as_shown(run, run.latest_decision)
         elif run.status is not RunStatus.done:
             await self._advance(run, run.latest_decision, record=record)
-        run = self.store.load(run_id)
+        run = await asyncio.to_thread(self.store.load, run_id)
         if run.status is RunStatus.done:
             await self._write_back(run)
-        assert run.result is not None, "a run that parked or ended has a result"
         return run.result
 
     async def _has_checkpoint(self, run_id: str) -> bool:
@@ -152,35 +184,44 @@ class Executor:
             self.clock,
             mode=self.workspace.folder.config.mode,
             toolbox=self.workspace.toolbox,
+            guard=self.guard,
         )
 
     async def _advance(self, run: RunRecord, decision: Decision | None, *, record: bool) -> None:
         recorder = self._recorder(run.run_id, record=record)
         ctx = RunContext(run.run_id, clock=self.clock, ids=self.ids, recorder=recorder, ticket_id=run.ticket.id)
+        deadline = asyncio.timeout(self.deadline_s)
         try:
             begin(ctx, run.graph, run.ticket)
             drive = Drive(self.workspace, self.saver, run.graph)
-            end = await drive(ctx, run.ticket, decision)
+            async with deadline:
+                end = await drive(ctx, run.ticket, decision)
         except DeskhandError as exc:
-            self.store.fail(run.run_id, str(exc), self.clock.now())
+            await self._fail(run, str(exc))
             raise
         except Exception as exc:
-            self.store.fail(run.run_id, f"{type(exc).__name__}: {exc}", self.clock.now())
+            is_late = deadline.expired()
+            why = f"took longer than {self.deadline_s:g} s" if is_late else f"{type(exc).__name__}: {exc}"
+            await self._fail(run, why)
             raise RunFailed(
-                f"{run.run_id} on ticket {run.ticket.id} stopped: {type(exc).__name__}: {exc};"
+                f"{run.run_id} on ticket {run.ticket.id} stopped: {why};"
                 " run the same command to go on from its checkpoint, or add --debug",
                 run_id=run.run_id,
             ) from exc
         finally:
             if isinstance(recorder, FileRecorder):
                 recorder.close()
-        self._keep(run, end)
+        await self._keep(run, end)
 
-    def _keep(self, run: RunRecord, end: End) -> None:
+    async def _fail(self, run: RunRecord, why: str) -> None:
+        await asyncio.to_thread(self.store.fail, run.run_id, why, self.clock.now())
+
+    async def _keep(self, run: RunRecord, end: End) -> None:
+        now = self.clock.now()
         if end.review is not None:
-            self.store.park(run.run_id, end.result, end.review, self.clock.now())
+            await asyncio.to_thread(self.store.park, run.run_id, end.result, end.review, now)
         else:
-            self.store.finish(run.run_id, end.result, self.clock.now())
+            await asyncio.to_thread(self.store.finish, run.run_id, end.result, now)
 
     def _recorder(self, run_id: str, *, record: bool) -> Recorder:
         """A run that was begun with a recording goes on with it."""

@@ -10,6 +10,8 @@ from deskhand.clock import Clock, SystemClock
 from deskhand.ids import Ids, RandomIds
 from deskhand_runs.checkpoints import open_saver
 from deskhand_runs.execute import Executor
+from deskhand_runs.gates import Gates
+from deskhand_runs.guard_tables import GuardTables
 from deskhand_runs.store import RunStore
 
 if TYPE_CHECKING:
@@ -28,4 +30,6 @@ async def open_runs(
     with RunStore.open(workspace.folder) as store:
         workspace.runs = store
         async with open_saver(workspace.folder.state / "checkpoints.db") as saver:
-            yield Executor(workspace, store, saver, clock or SystemClock(), ids or RandomIds())
+            now = clock or SystemClock()
+            gates = Gates(workspace, GuardTables(store), now)
+            yield Executor(workspace, store, saver, now, ids or RandomIds(), guard=gates)

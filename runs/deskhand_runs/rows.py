@@ -7,14 +7,15 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
 from deskhand.actions import Decision, Receipt, ReviewRequest
 from deskhand.errors import StoreError
-from deskhand.records import RunRecord, RunResult
+from deskhand.records import RunRecord, RunResult, RunStatus
 from deskhand.sqlite import Schema
-from deskhand.tickets import Ticket
+from deskhand.tickets import Requester, Ticket
 
 SCHEMA = Schema(
     "runs",
@@ -69,6 +70,7 @@ SCHEMA = Schema(
             state TEXT NOT NULL CHECK (state IN ('queued', 'done', 'skipped', 'held', 'dead', 'cancelled')),
             reason TEXT NOT NULL DEFAULT '',
             run_id TEXT,
+            graph TEXT NOT NULL DEFAULT '',
             n_attempts INTEGER NOT NULL DEFAULT 0,
             updated_at TEXT NOT NULL,
             UNIQUE (source, delivery_id)
@@ -97,15 +99,31 @@ SCHEMA = Schema(
         );
         CREATE TABLE cursors (source TEXT PRIMARY KEY, cursor TEXT NOT NULL, at TEXT NOT NULL);
         """,
+        """
+        CREATE INDEX IF NOT EXISTS runs_ended ON runs (updated_at) WHERE status IN ('done', 'failed');
+        """,
     ),
 )
 """``seq`` numbers runs in the order of their claims, and is the byte of the lock file that stands for the run.
 ``waits`` is 1 while a person has not answered ``ask_id``; ``write_back`` is ``open`` from an approval to its end.
 
-``inbox`` is the memory of deliveries, in the order of their arrival; ``ticket`` is there when the event came with one.
+``inbox`` is the memory of deliveries, in the order of their arrival; ``ticket`` is there when the event came with one,
+and ``graph`` when one was asked for. A person's decision is one too, with the run that it is on.
 ``own_writes`` are our changes to tickets, by which their echoes are known. ``pauses``: nothing is written back to a
 ``source`` in it, nor to any when '' is. ``handling``: a ticket that a person has taken over is left alone. ``cursors``:
 where the poll of each source goes on."""
+
+
+UNREADABLE = "unreadable: "
+"""How the ``error`` of a run begins whose row is damaged."""
+
+
+class Connection(Protocol):
+    """What executes statements: a connection of SQLite, or a job's view of a transaction that others share."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Execute one statement; rows are ``sqlite3.Row``."""
+        ...
 
 
 def to_text(moment: datetime) -> str:
@@ -118,14 +136,53 @@ def to_json(model: BaseModel) -> str:
     return model.model_dump_json()
 
 
-def build_records(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row]) -> list[RunRecord]:
+def build_records(connection: Connection, rows: Sequence[sqlite3.Row]) -> list[RunRecord]:
     """Return rows of ``runs`` with their decisions and receipts. Raises StoreError for a row that is damaged."""
     ids = [row["run_id"] for row in rows]
     decisions, receipts = _children(connection, "decisions", ids), _children(connection, "receipts", ids)
     return [_record(row, decisions[row["run_id"]], receipts[row["run_id"]]) for row in rows]
 
 
-def _children(connection: sqlite3.Connection, table: str, run_ids: Sequence[str]) -> dict[str, list[str]]:
+def list_records(connection: Connection, rows: Sequence[sqlite3.Row]) -> list[RunRecord]:
+    """Return rows of ``runs`` as ``build_records`` does, but a damaged one as a failed run that says so.
+
+    One row that cannot be read must not hide the others. Its ``error`` begins with ``UNREADABLE``, and its ticket has
+    nothing but its id and source.
+    """
+    ids = [row["run_id"] for row in rows]
+    decisions, receipts = _children(connection, "decisions", ids), _children(connection, "receipts", ids)
+    found = []
+    for row in rows:
+        try:
+            found.append(_record(row, decisions[row["run_id"]], receipts[row["run_id"]]))
+        except StoreError as exc:
+            found.append(_unreadable(row, str(exc)))
+    return found
+
+
+def _unreadable(row: sqlite3.Row, why: str) -> RunRecord:
+    began = datetime.fromtimestamp(0, UTC)  # the row's own times may be what is wrong with it
+    ticket = Ticket(
+        id=row["ticket_id"],
+        source=row["source"],
+        messages=(),
+        requester=Requester(id="unknown"),
+        created_at=began,
+        updated_at=began,
+    )
+    return RunRecord(
+        run_id=row["run_id"],
+        ticket=ticket,
+        ticket_hash=row["ticket_hash"],
+        graph=row["graph"],
+        status=RunStatus.failed,
+        created_at=began,
+        updated_at=began,
+        error=f"{UNREADABLE}{why}",
+    )
+
+
+def _children(connection: Connection, table: str, run_ids: Sequence[str]) -> dict[str, list[str]]:
     column = {"decisions": "decision", "receipts": "receipt"}[table]
     sql = f"SELECT run_id, {column} FROM {table} WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY seq"  # noqa: S608 - two names of ours
     found: dict[str, list[str]] = defaultdict(list)

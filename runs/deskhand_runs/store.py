@@ -6,6 +6,7 @@ may use one file. A run goes ``running -> parked -> done``; ``failed`` goes on w
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -23,8 +24,12 @@ from deskhand.records import Outcome, RunRecord, RunResult, RunStatus
 from deskhand.sqlite import open_database, store_error, transaction
 from deskhand.tickets import Ticket
 from deskhand_runs.locks import RunLock
-from deskhand_runs.rows import SCHEMA, build_records, to_json, to_text
+from deskhand_runs.rows import SCHEMA, UNREADABLE, Connection, build_records, list_records, to_json, to_text
 
+CANCELLED = "cancelled by "
+"""How the error of a cancelled run begins."""
+
+_log = logging.getLogger(__name__)
 _Records = list[RunRecord]  # ``list`` is a method below
 
 
@@ -91,29 +96,13 @@ class RunStore:
         A new run supersedes the older ones of this ticket and graph that wait for a person: they are marked done,
         with the error ``superseded by <id>``, so that nobody approves a reply to yesterday's message.
         """
-        ticket_hash = content_hash(ticket.model_dump(mode="json"))
         with self._changing() as connection:
-            sql = "SELECT * FROM runs WHERE graph = ? AND ticket_hash = ? ORDER BY seq DESC LIMIT 1"
-            found = connection.execute(sql, (graph, ticket_hash)).fetchone()
-            if found is not None and (not again or _is_cut_off(found)):
-                return Claim(build_records(connection, [found])[0], is_new=False)
-            run_id, at = new_id(), to_text(now)
-            connection.execute(
-                "UPDATE runs SET status = 'done', waits = 0, error = ?, updated_at = ?"
-                " WHERE graph = ? AND source = ? AND ticket_id = ? AND waits",
-                (f"superseded by {run_id}", at, graph, ticket.source, ticket.id),
-            )
-            connection.execute(
-                "INSERT INTO runs (run_id, graph, source, ticket_id, ticket_hash, ticket, status, created_at,"
-                " updated_at) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?)",
-                (run_id, graph, ticket.source, ticket.id, ticket_hash, to_json(ticket), at, at),
-            )
-            return Claim(self._load(connection, run_id), is_new=True)
+            return claim_in(connection, ticket, graph, again=again, new_id=new_id, now=now)
 
     def lock(self, run_id: str) -> RunLock:
         """Return the lock of a run, to be used in a ``with`` block. Raises InputError when there is no such run."""
         with self._reading() as connection:
-            row = self._find(connection, run_id)
+            row = _find(connection, run_id)
         return RunLock(self.path.with_name("runs.lock"), row["seq"], row["run_id"])
 
     def park(self, run_id: str, result: RunResult, review: ReviewRequest, now: datetime) -> bool:
@@ -173,7 +162,7 @@ class RunStore:
     def _is_changed(self, connection: sqlite3.Connection, changed: sqlite3.Cursor, run_id: str) -> bool:
         if changed.rowcount == 1:
             return True
-        row = self._find(connection, run_id)
+        row = _find(connection, run_id)
         if row["status"] == RunStatus.done:
             return False
         raise StoreError(
@@ -188,27 +177,41 @@ class RunStore:
                 decision does not fit it.
         """
         with self._changing() as connection:
-            record = self._load(connection, run_id)
-            earlier = next((given for given in record.decisions if given.ask_id == decision.ask_id), None)
-            if earlier is not None:
-                return _refuse_other(record, earlier, decision)
-            _check_decision(record, decision)
-            connection.execute(
-                "INSERT INTO decisions (run_id, ask_id, decision) VALUES (?, ?, ?)",
-                (record.run_id, decision.ask_id, to_json(decision)),
+            return decide_in(connection, run_id, decision, now)
+
+    def cancel(self, run_id: str, by: str, now: datetime) -> bool:
+        """Stop a run before its next effect; False when nothing of it is left to be done. Raises InputError."""
+        with self._changing() as connection:
+            return cancel_in(connection, run_id, by, now)
+
+    def is_cancelled(self, run_id: str) -> bool:
+        """Tell whether somebody cancelled the run. Raises InputError when there is none."""
+        with self._reading() as connection:
+            return str(_find(connection, run_id)["error"]).startswith(CANCELLED)
+
+    def close_parked(self, source: str, ticket_id: str, why: str, now: datetime) -> int:
+        """Mark the runs of a ticket that wait for a person as done, because of ``why``; return how many they were."""
+        with self._changing() as connection:
+            changed = connection.execute(
+                "UPDATE runs SET status = 'done', waits = 0, error = ?, updated_at = ?"
+                " WHERE source = ? AND ticket_id = ? AND waits",
+                (why, to_text(now), source, ticket_id),
             )
-            is_yes = decision.verdict in (Verdict.approve, Verdict.edit)
-            connection.execute(
-                "UPDATE runs SET waits = 0, updated_at = ?, write_back = CASE WHEN ? THEN 'open' ELSE write_back END"
-                " WHERE run_id = ?",
-                (to_text(now), is_yes, record.run_id),
-            )
-            return True
+            return changed.rowcount
+
+    def newest_of(self, source: str, ticket_id: str, graph: str) -> RunRecord | None:
+        """Return the newest run of a graph on a ticket, or None."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM runs WHERE ticket_id = ? AND source = ? AND graph = ? ORDER BY seq DESC LIMIT 1",
+                (ticket_id, source, graph),
+            ).fetchall()
+            return build_records(connection, rows)[0] if rows else None
 
     def add_receipt(self, run_id: str, receipt: Receipt) -> bool:
         """Store what came of an action; False when a receipt for it is there, which then stays. Raises InputError."""
         with self._changing() as connection:
-            row = self._find(connection, run_id)
+            row = _find(connection, run_id)
             added = connection.execute(
                 "INSERT INTO receipts (run_id, action_id, receipt) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (row["run_id"], receipt.action_id, to_json(receipt)),
@@ -236,29 +239,16 @@ class RunStore:
         """Return the runs, oldest first, that were approved, or may be sent, and are not wholly written back."""
         with self._reading() as connection:
             rows = connection.execute("SELECT * FROM runs WHERE write_back = 'open' ORDER BY seq").fetchall()
-            return build_records(connection, rows)
+            found = list_records(connection, rows)
+        for record in found:
+            if record.error.startswith(UNREADABLE):
+                _log.warning("%s is not written back: %s", record.run_id, record.error)
+        return [record for record in found if not record.error.startswith(UNREADABLE)]
 
     def load(self, run_id: str) -> RunRecord:
         """Return one run; ``run_id`` may be shortened to any unique beginning. Raises InputError."""
         with self._reading() as connection:
-            return self._load(connection, run_id)
-
-    def _load(self, connection: sqlite3.Connection, run_id: str) -> RunRecord:
-        return build_records(connection, [self._find(connection, run_id)])[0]
-
-    def _find(self, connection: sqlite3.Connection, run_id: str) -> sqlite3.Row:
-        """Return the row of a run by its id or a unique beginning of it."""
-        exact = connection.execute("SELECT * FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        if exact is not None:
-            return cast("sqlite3.Row", exact)
-        sql = "SELECT * FROM runs WHERE substr(run_id, 1, ?) = ? ORDER BY seq DESC LIMIT 6"
-        rows = connection.execute(sql, (len(run_id), run_id)).fetchall() if run_id else []
-        if not rows:
-            raise InputError(f"run {run_id!r}: there is none; list them with 'deskhand runs list'")
-        if len(rows) > 1:
-            some = ", ".join(row["run_id"] for row in rows[:5])
-            raise InputError(f"run {run_id!r}: several begin like this ({some}); give more of the id")
-        return cast("sqlite3.Row", rows[0])
+            return load_in(connection, run_id)
 
     def count(self) -> dict[RunStatus, int]:
         """Return how many runs there are of each status."""
@@ -267,14 +257,96 @@ class RunStore:
         return {status: dict(map(tuple, rows)).get(status, 0) for status in RunStatus}
 
     def list(self, *, status: RunStatus | None = None, ticket_id: str | None = None, limit: int = 100) -> _Records:
-        """Return the newest runs first, at most ``limit``."""
+        """Return the newest runs first, at most ``limit``; a damaged one as a failed run whose ``error`` says so."""
         wanted: dict[str, Any] = {"status = ?": status and status.value, "ticket_id = ?": ticket_id}
         given = {test: value for test, value in wanted.items() if value is not None}
         where = f" WHERE {' AND '.join(given)}" if given else ""
         sql = f"SELECT * FROM runs{where} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - the tests are the two above
         with self._reading() as connection:
             rows = connection.execute(sql, (*given.values(), max(0, limit))).fetchall()
-            return build_records(connection, rows)
+            return list_records(connection, rows)
+
+
+def load_in(connection: Connection, run_id: str) -> RunRecord:
+    """Return one run, in a transaction of the caller's. Raises InputError when there is none."""
+    return build_records(connection, [_find(connection, run_id)])[0]
+
+
+def _find(connection: Connection, run_id: str) -> sqlite3.Row:
+    """Return the row of a run by its id or a unique beginning of it."""
+    exact = connection.execute("SELECT * FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    if exact is not None:
+        return cast("sqlite3.Row", exact)
+    # a range, which the index finds however many runs there are
+    sql = "SELECT * FROM runs WHERE run_id >= ? AND run_id < ? ORDER BY seq DESC LIMIT 6"
+    rows = connection.execute(sql, (run_id, f"{run_id}\U0010ffff")).fetchall() if run_id else []
+    if not rows:
+        raise InputError(f"run {run_id!r}: there is none; list them with 'deskhand runs list'")
+    if len(rows) > 1:
+        some = ", ".join(row["run_id"] for row in rows[:5])
+        raise InputError(f"run {run_id!r}: several begin like this ({some}); give more of the id")
+    return cast("sqlite3.Row", rows[0])
+
+
+def claim_in(
+    connection: Connection,
+    ticket: Ticket,
+    graph: str,
+    *,
+    again: bool = False,
+    new_id: Callable[[], str],
+    now: datetime,
+) -> Claim:
+    """Do what ``RunStore.claim`` does, in a transaction of the caller's."""
+    ticket_hash = content_hash(ticket.model_dump(mode="json"))
+    sql = "SELECT * FROM runs WHERE graph = ? AND ticket_hash = ? ORDER BY seq DESC LIMIT 1"
+    found = connection.execute(sql, (graph, ticket_hash)).fetchone()
+    if found is not None and (not again or _is_cut_off(found)):
+        return Claim(build_records(connection, [found])[0], is_new=False)
+    run_id, at = new_id(), to_text(now)
+    connection.execute(
+        "UPDATE runs SET status = 'done', waits = 0, error = ?, updated_at = ?"
+        " WHERE graph = ? AND source = ? AND ticket_id = ? AND waits",
+        (f"superseded by {run_id}", at, graph, ticket.source, ticket.id),
+    )
+    connection.execute(
+        "INSERT INTO runs (run_id, graph, source, ticket_id, ticket_hash, ticket, status, created_at,"
+        " updated_at) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?)",
+        (run_id, graph, ticket.source, ticket.id, ticket_hash, to_json(ticket), at, at),
+    )
+    return Claim(load_in(connection, run_id), is_new=True)
+
+
+def decide_in(connection: Connection, run_id: str, decision: Decision, now: datetime) -> bool:
+    """Do what ``RunStore.decide`` does, in a transaction of the caller's."""
+    record = load_in(connection, run_id)
+    earlier = next((given for given in record.decisions if given.ask_id == decision.ask_id), None)
+    if earlier is not None:
+        return _refuse_other(record, earlier, decision)
+    _check_decision(record, decision)
+    connection.execute(
+        "INSERT INTO decisions (run_id, ask_id, decision) VALUES (?, ?, ?)",
+        (record.run_id, decision.ask_id, to_json(decision)),
+    )
+    is_yes = decision.verdict in (Verdict.approve, Verdict.edit)
+    connection.execute(
+        "UPDATE runs SET waits = 0, updated_at = ?, write_back = CASE WHEN ? THEN 'open' ELSE write_back END"
+        " WHERE run_id = ?",
+        (to_text(now), is_yes, record.run_id),
+    )
+    return True
+
+
+def cancel_in(connection: Connection, run_id: str, by: str, now: datetime) -> bool:
+    """Do what ``RunStore.cancel`` does, in a transaction of the caller's."""
+    row = _find(connection, run_id)
+    changed = connection.execute(
+        "UPDATE runs SET status = 'done', waits = 0, error = ?, updated_at = ?,"
+        " write_back = CASE write_back WHEN 'open' THEN 'closed' ELSE write_back END"
+        " WHERE run_id = ? AND (status != 'done' OR write_back = 'open')",
+        (f"{CANCELLED}{by}", to_text(now), row["run_id"]),
+    )
+    return changed.rowcount == 1
 
 
 def _is_cut_off(row: sqlite3.Row) -> bool:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from deskhand.actions import Action, ActionVerdict, Decision, Effect, Receipt, ReceiptStatus, Verdict
 from deskhand.clock import Clock
-from deskhand.errors import InputError, StoreError, ToolFailed, ToolRetry, Unavailable
+from deskhand.errors import ConfigError, InputError, StoreError, ToolFailed, ToolRetry, Unavailable
 from deskhand.interfaces import Helpdesk
 from deskhand.jsonio import content_hash
 from deskhand.records import Outcome, RunRecord, RunStatus
-from deskhand_runs.store import RunStore, is_same_decision
+from deskhand_runs.store import CANCELLED, RunStore, is_same_decision
 from deskhand_tools import REPLY, Policy, Scope, Tool, Toolbox, helpdesk_tools
 
 _APPROVALS = (Verdict.approve, Verdict.edit)
+
+
+class WriteGuard(Protocol):
+    """What is asked before, and told after, each action on a helpdesk."""
+
+    async def before(self, record: RunRecord, action: Action) -> str | None:
+        """Return why an action must not be done any more, or None. Raises Unavailable when it must be done later."""
+        ...
+
+    async def after(self, record: RunRecord, action: Action, receipt: Receipt) -> None:
+        """Take note of what was done."""
+        ...
 
 
 async def write_back(
@@ -29,11 +42,13 @@ async def write_back(
     *,
     mode: Literal["review", "shadow"] = "review",
     toolbox: Toolbox | None = None,
+    guard: WriteGuard | None = None,
 ) -> tuple[Receipt, ...]:
     """Send the reply, then carry out the approved actions, and return a receipt for each.
 
     It may be repeated at any time, after a crash too: an action with a receipt is not touched again, and the
-    others are known to the helpdesk by their keys. Hold the run's lock meanwhile.
+    others are known to the helpdesk by their keys. It stops before the next action when the run is cancelled.
+    Hold the run's lock meanwhile.
 
     Args:
         record: The run.
@@ -45,18 +60,32 @@ async def write_back(
         clock: For the day in a tool's scope and the time of the end.
         mode: ``shadow`` writes nothing and says so in every receipt.
         toolbox: The tools that carry out actions of kind ``tool``; without it such an action is ``skipped``.
+        guard: Asked before each action on the helpdesk; without it nothing but the policy stops one.
 
     Raises:
         InputError: The decision is not the one that is stored.
+        Unavailable: The helpdesk or a keyed tool gave no clear answer, or the guard says later; call it again: what
+            was done is found by its key.
         StoreError: A disk or a database failed; nothing is lost, call it again.
     """
-    record = store.load(record.run_id)
-    if not _is_due(record, decision):
+    record = await asyncio.to_thread(store.load, record.run_id)
+    if record.error.startswith(CANCELLED) or not _is_due(record, decision):
         return ()
-    job = _Job(record, decision, helpdesk, policy, store, clock, mode, toolbox)
-    receipts = tuple([await job.carry_out(action) for action in _actions(record, decision)])
+    job = _Job(record, decision, helpdesk, policy, store, clock, mode, toolbox, guard)
+    receipts: list[Receipt] = []
+    for action in _actions(record, decision):
+        if await asyncio.to_thread(store.is_cancelled, record.run_id):
+            return tuple(receipts)
+        receipts.append(await job.carry_out(action))
+    await asyncio.to_thread(store.close_write_back, record.run_id, clock.now())
+    return tuple(receipts)
+
+
+def give_up(record: RunRecord, store: RunStore, why: str, clock: Clock) -> None:
+    """End a write-back that did not succeed: what has no receipt becomes ``uncertain``, because of ``why``."""
+    for action in _actions(record, record.latest_decision):
+        store.add_receipt(record.run_id, _uncertain(action, why))
     store.close_write_back(record.run_id, clock.now())
-    return receipts
 
 
 def _is_due(record: RunRecord, decision: Decision | None) -> bool:
@@ -108,6 +137,7 @@ class _Job:
     clock: Clock
     mode: str
     toolbox: Toolbox | None
+    guard: WriteGuard | None
 
     async def carry_out(self, action: Action) -> Receipt:
         """Return the receipt of an action, which is carried out when there is none yet."""
@@ -115,11 +145,16 @@ class _Job:
         if stored is not None:
             return stored
         refusal = self._refusal(action)
+        if refusal is None and self.guard:
+            refusal = await self.guard.before(self.record, action)
         if refusal is not None:
-            return self._keep(_skipped(action, refusal))
+            return await self._keep(_skipped(action, refusal))
         if action.kind == "tool":
             return await self._by_tool(action)
-        return self._keep(await self._by_helpdesk(action))
+        receipt = await self._by_helpdesk(action)
+        if self.guard:
+            await self.guard.after(self.record, action, receipt)
+        return await self._keep(receipt)
 
     def _refusal(self, action: Action) -> str | None:
         """Return why the action must not be done now, or None."""
@@ -147,28 +182,30 @@ class _Job:
             return await self.helpdesk.apply(action, self.record.ticket.id)
         except StoreError:
             raise  # our own disk, not the helpdesk: nothing was done, and all of it can be done later
+        except ConfigError as exc:
+            raise _later(action, exc) from exc  # such as a revoked token, which a person will replace
         except InputError as exc:
             return _skipped(action, f"the helpdesk refuses it: {exc}")
-        except Unavailable as exc:
-            return _uncertain(action, f"no answer from the helpdesk: {exc}")
-        except Exception as exc:  # the edge to a connector: what it did before it failed, nobody knows
-            return _uncertain(action, f"{type(exc).__name__}: {exc}")
+        except Unavailable:
+            raise
+        except Exception as exc:  # the edge to a connector; a repeated call looks first whether it was done
+            raise _later(action, exc) from exc
 
     async def _by_tool(self, action: Action) -> Receipt:
         tool = self._tool(action)
         if tool is None or self.toolbox is None:
-            return self._keep(_skipped(action, f"there is no tool {action.name!r} to carry it out; add it again"))
+            return await self._keep(_skipped(action, f"there is no tool {action.name!r} to carry it out; add it again"))
         if tool.is_keyed:
-            return self._keep(await self._called(action, self.toolbox))
+            return await self._keep(await self._called(action, self.toolbox, is_keyed=True))
         # The receipt is written first: after a crash it is there, and what cannot be repeated is not repeated.
         begun = _uncertain(action, "begun, and cut off before the tool answered")
-        if not self.store.add_receipt(self.record.run_id, begun):
-            return self._keep(begun)
-        receipt = await self._called(action, self.toolbox)
-        self.store.settle_receipt(self.record.run_id, receipt)
+        if not await asyncio.to_thread(self.store.add_receipt, self.record.run_id, begun):
+            return await self._keep(begun)
+        receipt = await self._called(action, self.toolbox, is_keyed=False)
+        await asyncio.to_thread(self.store.settle_receipt, self.record.run_id, receipt)
         return receipt
 
-    async def _called(self, action: Action, toolbox: Toolbox) -> Receipt:
+    async def _called(self, action: Action, toolbox: Toolbox, *, is_keyed: bool) -> Receipt:
         ticket = self.record.ticket
         scope = Scope(ticket.id, ticket.requester, self.clock.now().date(), action_key=action.key)
         try:
@@ -176,16 +213,19 @@ class _Job:
         except (ToolFailed, ToolRetry) as exc:
             return _skipped(action, str(exc))
         except Exception as exc:  # the edge to code of others, a timeout included
+            if is_keyed:
+                raise _later(action, exc) from exc
             return _uncertain(action, f"{type(exc).__name__}: {exc}")
         # whatever it answered, it is done: an answer that is not JSON must not turn that into an error
         ref = result if isinstance(result, str) else json.dumps(result, default=str, sort_keys=True)
         return Receipt(action_id=action.id, status=ReceiptStatus.done, ref=ref)
 
-    def _keep(self, receipt: Receipt) -> Receipt:
+    async def _keep(self, receipt: Receipt) -> Receipt:
         """Store a receipt and return it, or the one that somebody else stored meanwhile."""
-        if self.store.add_receipt(self.record.run_id, receipt):
+        run_id = self.record.run_id
+        if await asyncio.to_thread(self.store.add_receipt, run_id, receipt):
             return receipt
-        return _find(self.store.load(self.record.run_id), receipt.action_id) or receipt
+        return _find(await asyncio.to_thread(self.store.load, run_id), receipt.action_id) or receipt
 
 
 def _find(record: RunRecord, action_id: str) -> Receipt | None:
@@ -194,6 +234,10 @@ def _find(record: RunRecord, action_id: str) -> Receipt | None:
 
 def _skipped(action: Action, why: str) -> Receipt:
     return Receipt(action_id=action.id, status=ReceiptStatus.skipped, detail=why)
+
+
+def _later(action: Action, exc: Exception) -> Unavailable:
+    return Unavailable(f"{action.id}: {type(exc).__name__}: {exc}; it is tried again, and looked for first")
 
 
 def _uncertain(action: Action, why: str) -> Receipt:

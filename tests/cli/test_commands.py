@@ -14,7 +14,7 @@ def test_help_of_every_command_has_an_example(invoke) -> None:
     commands = [["init"], ["demo"], ["run"], ["ask"], ["digest"], ["costs"], ["doctor"], ["schema"]]
     groups = {
         "review": ["list", "show", "approve", "edit", "reject", "retry"],
-        "runs": ["list", "show", "replay"],
+        "runs": ["list", "show", "retry", "skip", "cancel", "replay"],
         "memory": ["ingest", "search", "evaluate", "check", "rebuild"],
         "triage": ["evaluate"],
         "models": ["list", "check"],

@@ -211,3 +211,28 @@ def test_error_after_which_sqlite_rolled_back_itself_is_the_one_that_is_raised(t
 )
 def test_sqlite_error_is_told_with_its_next_step(tmp_path, text, said):
     assert said in str(store_error(tmp_path, sqlite3.OperationalError(text)))
+
+
+def test_a_long_wait_for_the_lock_is_told_and_then_goes_on(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("deskhand.sqlite._PATIENCE_MS", 20)
+    holder, waiting = open_database(tmp_path / "t.db", SCHEMA), open_database(tmp_path / "t.db", SCHEMA)
+    holder.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.2, holder.execute, ("ROLLBACK",))
+    release.start()
+    with transaction(waiting):
+        pass
+    release.join()
+    assert "t.db: another process is writing; waiting up to 30 s" in caplog.text
+    assert waiting.execute("PRAGMA busy_timeout").fetchone() == (30_000,)
+    with transaction(waiting):
+        pass
+    assert caplog.text.count("another process") == 1, "nothing is told when nobody waits"
+
+
+def test_a_connection_that_does_not_wait_is_left_so(tmp_path, caplog):
+    holder, hasty = open_database(tmp_path / "t.db", SCHEMA), open_database(tmp_path / "t.db", SCHEMA)
+    hasty.execute("PRAGMA busy_timeout=0")
+    with transaction(holder), pytest.raises(sqlite3.OperationalError, match="locked"), transaction(hasty):
+        pass
+    assert hasty.execute("PRAGMA busy_timeout").fetchone() == (0,)
+    assert caplog.text == ""

@@ -4,17 +4,19 @@ import signal
 import subprocess
 import sys
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from deskhand.actions import Action, ActionVerdict, Decision, Effect, Receipt, ReviewRequest
 from deskhand.answers import Draft
-from deskhand.errors import InputError, StoreError, ToolFailed, Unavailable
+from deskhand.errors import ConfigError, InputError, StoreError, ToolFailed, Unavailable
 from deskhand.records import RunResult
 from deskhand.schema import Model
 from deskhand.testing import NOON, FixedClock, MemoryHelpdesk, build_ticket
 from deskhand_helpdesks import FolderHelpdesk
 from deskhand_runs import RunStore, write_back
+from deskhand_runs.write_back import give_up
 from deskhand_tools import Policy, Rule, Tool, Toolbox
 
 TAG = Action(
@@ -157,14 +159,70 @@ class Failing(MemoryHelpdesk):
         raise self.error
 
 
-@pytest.mark.parametrize("error", [Unavailable("503"), TimeoutError("read"), RuntimeError("?")])
-async def test_unknown_outcome_is_uncertain_and_not_repeated(store, error):
+@pytest.mark.parametrize(
+    "error", [Unavailable("503"), TimeoutError("read"), RuntimeError("?"), ConfigError("the token is refused")]
+)
+async def test_unknown_outcome_is_tried_again_and_found_by_its_key(store, error):
     record, desk = decided(store), Failing(error)
-    assert await go(store, desk, record) == [("reply", "uncertain"), ("act-1", "uncertain")]
-    assert "look at the ticket" in told(store)
-    assert await go(store, desk, record) == [("reply", "uncertain"), ("act-1", "uncertain")]
-    assert len(desk.applied) == 2
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await go(store, desk, record)
+        assert len(desk.applied) == 1  # it looks before it acts, every time
+        assert store.load("run-1").receipts == ()
+        assert [run.run_id for run in store.pending_write_back()] == ["run-1"]
+    desk.apply = partial(MemoryHelpdesk.apply, desk)
+    assert await go(store, desk, record) == [("reply", "already"), ("act-1", "done")]
     assert store.pending_write_back() == []
+
+
+async def test_what_is_given_up_is_uncertain_and_never_tried_again(store, desk):
+    record = decided(store)
+    give_up(store.load("run-1"), store, "given up by kim", FixedClock())
+    assert await go(store, desk, record) == [("reply", "uncertain"), ("act-1", "uncertain")]
+    assert "given up by kim; look at the ticket" in told(store)
+    assert (desk.applied, store.pending_write_back()) == ([], [])
+
+
+class Asked:
+    """A guard that says what it was told to say, and keeps what it was told."""
+
+    def __init__(self, *answers):
+        self.answers, self.told = list(answers), []
+
+    async def before(self, record, action):
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def after(self, record, action, receipt):
+        self.told.append((action.id, receipt.status.value))
+
+
+async def test_guard_stops_one_action_and_is_told_of_the_others(store, desk):
+    guard = Asked("kim answered meanwhile", None)
+    assert await go(store, desk, decided(store), guard=guard) == [("reply", "skipped"), ("act-1", "done")]
+    assert "kim answered meanwhile" in told(store)
+    assert guard.told == [("act-1", "done")]
+
+
+async def test_guard_that_says_later_leaves_everything_open(store, desk):
+    record = decided(store)
+    with pytest.raises(Unavailable):
+        await go(store, desk, record, guard=Asked(Unavailable("paused")))
+    assert (desk.applied, [run.run_id for run in store.pending_write_back()]) == ([], ["run-1"])
+
+
+async def test_cancelled_between_two_actions_stops_before_the_second(store):
+    class Cancelling(MemoryHelpdesk):
+        async def apply(self, action, ticket_id):
+            store.cancel("run-1", "kim", NOON)
+            return await super().apply(action, ticket_id)
+
+    desk = Cancelling()
+    assert await go(store, desk, decided(store)) == [("reply", "done")]
+    assert len(desk.applied) == 1
+    assert await go(store, desk, store.load("run-1")) == []
 
 
 async def test_helpdesk_that_refuses_leaves_a_skipped_receipt_and_the_rest_is_done(store, desk):
@@ -188,16 +246,22 @@ async def test_disk_that_fails_stops_and_is_tried_again(store, desk):
 
 
 async def test_cancelled_write_back_goes_on_without_a_second_effect(store):
+    applied = asyncio.Event()
+
     class Slow(MemoryHelpdesk):
         async def apply(self, action, ticket_id):
             receipt = await super().apply(action, ticket_id)
-            if len(self.applied) == 1:
-                await asyncio.sleep(10)
+            if not applied.is_set():
+                applied.set()
+                await asyncio.Event().wait()  # it is done there, and its answer never comes
             return receipt
 
     record, desk = decided(store), Slow()
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(go(store, desk, record), 0.05)
+    cut_off = asyncio.create_task(go(store, desk, record))
+    await applied.wait()
+    cut_off.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cut_off
     desk.applied.append(("other", TAG.model_copy(update={"key": "x"})))
     assert await go(store, desk, record) == [("reply", "already"), ("act-1", "done")]
 
@@ -260,10 +324,17 @@ async def unwilling(args, scope):
 
 
 @pytest.mark.parametrize(("run", "status"), [(slow, "uncertain"), (unlucky, "uncertain"), (unwilling, "skipped")])
-@pytest.mark.parametrize("is_keyed", [True, False])
-async def test_tool_that_fails_is_uncertain_unless_it_says_that_it_did_nothing(store, desk, run, status, is_keyed):
+async def test_tool_without_a_key_that_fails_is_uncertain_unless_it_did_nothing(store, desk, run, status):
     record = decided(store, actions=(PAY,), draft=None)
-    assert await go(store, desk, record, toolbox=box(run, is_keyed=is_keyed)) == [("act-2", status)]
+    assert await go(store, desk, record, toolbox=box(run, is_keyed=False)) == [("act-2", status)]
+
+
+@pytest.mark.parametrize("run", [slow, unlucky])
+async def test_tool_with_a_key_that_fails_is_tried_again(store, desk, run):
+    record = decided(store, actions=(PAY,), draft=None)
+    with pytest.raises(Unavailable):
+        await go(store, desk, record, toolbox=box(run, is_keyed=True))
+    assert await go(store, desk, record, toolbox=box(unwilling, is_keyed=True)) == [("act-2", "skipped")]
 
 
 @pytest.mark.parametrize(("is_keyed", "statuses", "n_calls"), [(True, ["done"], 2), (False, ["uncertain"], 1)])

@@ -109,12 +109,19 @@ def _knowledge(folder: WorkspaceFolder) -> list[Finding]:
 
 
 def _runs(folder: WorkspaceFolder) -> list[Finding]:
-    from deskhand_runs import RunStore
+    from deskhand_runs import GuardTables, RunStore, pauses
 
     with RunStore.open(folder) as store:
         counts = store.count()
+        stopped = pauses.pauses(GuardTables(store))
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none yet"
-    return [Finding("runs", "ok", shown)]
+    paused = [
+        Finding(
+            "write-back", "note", f"{stop.source or 'all helpdesks'}: paused by {stop.by}; 'deskhand resume' ends it"
+        )
+        for stop in stopped
+    ]
+    return [Finding("runs", "ok", shown), *paused]
 
 
 def _disk(root: Path) -> Finding:

@@ -222,7 +222,13 @@ def _decide(folder: WorkspaceFolder, run_id: str, wish: Wish, *, as_json: bool) 
 
 async def _take_in(folder: WorkspaceFolder, run_id: str, wish: Wish) -> RunRecord:
     from deskhand_cli.session import open_executor
+    from deskhand_runs import is_owned, open_client
 
+    if is_owned(folder):
+        with open_client(folder) as door:
+            run = door.store.load(run_id)
+            say("note: a service is running here; it goes on with the run")
+            return await door.decide(run.run_id, wish.on(run))
     async with open_executor(folder) as executor:
         run = executor.store.load(run_id)
         return await executor.decide(run.run_id, wish.on(run))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from deskhand.testing import build_workspace
+
+sys.path.insert(0, str(Path(__file__).parent))
+pytest_plugins = ["real_systems"]
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "hollowfern"
 

@@ -13,21 +13,28 @@ from deskhand import __version__, libraries
 from deskhand.errors import DeskhandError
 from deskhand_cli.commands import (
     ask,
+    backup,
     config,
     costs,
     demo,
     digest,
     doctor,
     eval,
+    golden,
     graph,
     init,
     memory,
     models,
+    pause,
     prompts,
+    restore,
+    resume,
     review,
     run,
     runs,
     schema,
+    serve,
+    tickets,
     triage,
 )
 from deskhand_cli.options import Globals, WorkspaceOption
@@ -104,16 +111,23 @@ ask.register(app)
 digest.register(app)
 review.register(app)
 runs.register(app)
+tickets.register(app)
+pause.register(app)
+resume.register(app)
+backup.register(app)
+restore.register(app)
 memory.register(app)
 models.register(app)
 prompts.register(app)
 costs.register(app)
 triage.register(app)
 eval.register(app)
+golden.register(app)
 graph.register(app)
 config.register(app)
 doctor.register(app)
 schema.register(app)
+serve.register(app)
 
 
 def main() -> None:

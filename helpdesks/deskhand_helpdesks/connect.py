@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -26,7 +26,7 @@ from deskhand_helpdesks.standard_webhooks import StandardWebhooksHelpdesk
 class Watched(Protocol):
     """A helpdesk that tells of news by itself: poll it whenever ``watch`` yields."""
 
-    def watch(self) -> AsyncIterator[None]:
+    def watch(self) -> AsyncGenerator[None, None]:
         """Yield when there may be news, at once for the first time. Close it when it is no longer needed."""
         ...
 

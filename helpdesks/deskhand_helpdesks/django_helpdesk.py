@@ -104,7 +104,8 @@ class DjangoHelpdesk:
         """Do what ``action`` says: ``reply``, ``note``, ``add_tag``, ``set_priority`` or ``close_ticket``.
 
         A follow-up carries a mark made from the key, which is looked for before it is posted, and again when the
-        post failed. ``ref`` is the delivery id under which the change comes back as an event.
+        post failed; ``ref`` is the delivery id under which it comes back as an event. Of the other changes
+        django-helpdesk tells nobody: they have no ``ref``.
 
         Raises:
             InputError: It was not done, and trying again does not help.
@@ -114,11 +115,10 @@ class DjangoHelpdesk:
             return await self._follow_up(action, ticket_id, is_public=action.name == "reply")
         row = await self._row(ticket_id)
         change = self._change(action, row)
-        ref = f"ticket-{row.id}"
         if not change:
-            return Receipt(action_id=action.id, status=ReceiptStatus.already, ref=ref)
+            return Receipt(action_id=action.id, status=ReceiptStatus.already)
         (await self._send("PATCH", f"tickets/{row.id}/", change)).check()
-        return Receipt(action_id=action.id, status=ReceiptStatus.done, ref=ref)
+        return Receipt(action_id=action.id, status=ReceiptStatus.done)
 
     def _change(self, action: Action, row: TicketRow) -> dict[str, Any]:
         """Return the fields to set; none when they are so already."""

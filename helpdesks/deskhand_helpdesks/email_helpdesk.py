@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -261,7 +261,7 @@ class EmailHelpdesk:
         found = await box.fetch_headers(uids[-1:])
         return found[0] if found else None
 
-    async def watch(self) -> AsyncIterator[None]:
+    async def watch(self) -> AsyncGenerator[None, None]:
         """Yield when there may be new mail, at once for the first time: then ``poll``. It ends without IDLE.
 
         Raises:

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,7 +120,7 @@ class FolderHelpdesk:
         events = tuple(event for entry in entries if (event := _event(entry, self.source)) is not None)
         return Page(events, str(max([since, *(file.changed_ns for file in found)])))
 
-    async def watch(self) -> AsyncIterator[None]:
+    async def watch(self) -> AsyncGenerator[None, None]:
         """Yield when a file came or changed, at once for the first time: then ``poll``. It never ends by itself.
 
         Raises:

@@ -1,0 +1,180 @@
+"""Logins: signed session tokens, one-time links, tokens of forms, and a limit on tries."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from deskhand.clock import Clock
+from deskhand.errors import StoreError
+
+KEY_BYTES = 32
+LINK_MINUTES = 15
+"""How long a one-time link may be used."""
+
+
+def load_key(path: Path) -> bytes:
+    """Return the server's own key, made on first use and readable by its owner only. Raises StoreError."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            _write_key(path)
+        path.chmod(0o600)
+        key = path.read_bytes()
+    except OSError as exc:
+        raise StoreError(f"{path}: the server's key cannot be kept ({exc.strerror}); check the folder") from exc
+    if len(key) != KEY_BYTES:
+        raise StoreError(f"{path}: is not a key of {KEY_BYTES} bytes; delete it, which logs everybody out")
+    return key
+
+
+def _write_key(path: Path) -> None:
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(scratch, path)  # of two processes that start at once, one wins and both read its key
+    except FileExistsError:
+        pass
+    finally:
+        scratch.unlink()
+
+
+@dataclass(frozen=True)
+class Session:
+    """A person who is logged in."""
+
+    id: str
+    name: str
+    expires_at: float
+
+
+@dataclass
+class Sessions:
+    """Makes and reads session tokens.
+
+    Args:
+        key: Signs tokens. A changed password makes it another one, so that it logs everybody out.
+        clock: For the end of a session.
+        hours: How long a session lasts.
+    """
+
+    key: bytes
+    clock: Clock
+    hours: float
+    _closed: dict[str, float] = field(default_factory=dict)
+
+    def open(self, name: str) -> str:
+        """Return a new session's token for the person ``name``."""
+        expires_at = (self.clock.now() + timedelta(hours=self.hours)).timestamp()
+        payload = json.dumps([secrets.token_urlsafe(12), name, expires_at]).encode()
+        body = base64.urlsafe_b64encode(payload).decode()
+        return f"{body}.{self._sign('session', body)}"
+
+    def read(self, token: str) -> Session | None:
+        """Return the session of a token that we signed, is not over and was not closed; else None."""
+        body, _, signature = token.partition(".")
+        if not is_equal(signature, self._sign("session", body)):
+            return None
+        try:
+            session = Session(*json.loads(base64.urlsafe_b64decode(body)))
+        except (ValueError, TypeError, binascii.Error):
+            return None
+        if session.id in self._closed or session.expires_at <= self.clock.now().timestamp():
+            return None
+        return session
+
+    def close(self, session: Session) -> None:
+        """End a session: its token is refused from now on."""
+        now = self.clock.now().timestamp()
+        self._closed = {id_: end for id_, end in self._closed.items() if end > now}
+        self._closed[session.id] = session.expires_at
+
+    def form_token(self, anchor: str) -> str:
+        """Return what a form must carry; ``anchor`` is the session's id, or the login form's cookie."""
+        return self._sign("form", anchor)
+
+    def is_form_token(self, anchor: str, token: str) -> bool:
+        """Tell whether ``token`` came with a form that we gave to this browser."""
+        return bool(anchor) and is_equal(token, self.form_token(anchor))
+
+    def _sign(self, purpose: str, text: str) -> str:
+        return hmac.new(self.key, f"{purpose}|{text}".encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def session_key(key: bytes, password: str | None) -> bytes:
+    """Return the key for sessions under this password."""
+    return hmac.new(key, f"password|{password or ''}".encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+
+
+def is_equal(one: str, other: str) -> bool:
+    """Compare two secrets in a time that says nothing about where they differ."""
+    return hmac.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode("utf-8", "surrogatepass"))
+
+
+@dataclass
+class Links:
+    """One-time login links. They live in memory only: a restart ends them."""
+
+    clock: Clock
+    _open: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+
+    def issue(self, name: str) -> str:
+        """Return a token that logs ``name`` in once, within ``LINK_MINUTES``."""
+        token = secrets.token_urlsafe(24)
+        self._open[_digest(token)] = (name, self.clock.now() + timedelta(minutes=LINK_MINUTES))
+        return token
+
+    def peek(self, token: str) -> str | None:
+        """Return whom a link would log in, or None when it is used, over or unknown."""
+        name, until = self._open.get(_digest(token), (None, None))
+        return name if until is not None and self.clock.now() < until else None
+
+    def use(self, token: str) -> str | None:
+        """Return whom a link logs in, and end it."""
+        name = self.peek(token)
+        self._open.pop(_digest(token), None)
+        return name
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass
+class Tries:
+    """How often somebody has tried in vain: at most ``limit`` from one address in ``window_s``, ``total`` from all."""
+
+    clock: Clock
+    limit: int = 8
+    total: int = 200
+    window_s: float = 300
+    _failed: deque[tuple[float, str]] = field(default_factory=deque)
+
+    def wait_s(self, address: str) -> int:
+        """Return for how many seconds this address may not try; 0 when it may."""
+        now = self.clock.now().timestamp()
+        while self._failed and self._failed[0][0] <= now - self.window_s:
+            self._failed.popleft()
+        own = [at for at, who in self._failed if who == address]
+        if len(own) >= self.limit:
+            return max(1, int(own[-self.limit] + self.window_s - now) + 1)
+        if len(self._failed) >= self.total:
+            return max(1, int(self._failed[0][0] + self.window_s - now) + 1)
+        return 0
+
+    def fail(self, address: str) -> None:
+        """Count a failed try."""
+        self._failed.append((self.clock.now().timestamp(), address))

@@ -14,6 +14,12 @@ _DEFAULTS = {
     "LANGSMITH_TRACING": "false",  # langchain: no traces leave the house
     "LANGCHAIN_TRACING_V2": "false",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no look-up of prices at import
+    "DO_NOT_TRACK": "true",  # mlflow, and others that know it
+    "HF_DATASETS_OFFLINE": "1",  # datasets are read from disk
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_ALLOW_FILE_STORE": "true",  # the store of mlflow-skinny without a database
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # 7 keep a person waiting for minutes
     "OPENBLAS_NUM_THREADS": "1",  # numpy: our matrices are small, and its waiting threads cost 54 ms of CPU a ticket
     "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads make small machines ten times slower
     "TOKENIZERS_PARALLELISM": "false",

@@ -1,6 +1,7 @@
 """How good is it? Golden sets and all scoring in the house."""
 
 from deskhand_evals.datasets import (
+    Dataset,
     DraftSample,
     Fact,
     GoldenSets,
@@ -9,6 +10,7 @@ from deskhand_evals.datasets import (
     SummarySample,
     TriageSample,
     file_hash,
+    load_dataset,
     load_golden,
     load_samples,
 )
@@ -29,6 +31,7 @@ from deskhand_evals.metrics import (
     states,
     wilson,
 )
+from deskhand_evals.recordings import Mode
 from deskhand_evals.report import Report, load_report
 from deskhand_evals.run import RunOptions, run_suite
 from deskhand_evals.scorers import Case, Output, Scored, Scorer, Unscored
@@ -47,12 +50,14 @@ __all__ = [
     "Case",
     "Check",
     "ClassScore",
+    "Dataset",
     "DraftSample",
     "Experiments",
     "Fact",
     "FactScore",
     "GoldenSets",
     "Interval",
+    "Mode",
     "Outcome",
     "Output",
     "Report",
@@ -75,6 +80,7 @@ __all__ = [
     "evaluate_retrieval",
     "evaluate_triage",
     "file_hash",
+    "load_dataset",
     "load_golden",
     "load_report",
     "load_samples",

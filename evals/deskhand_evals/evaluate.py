@@ -9,12 +9,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deskhand.context import RunContext
 from deskhand_evals.calibration import calibration_error
 from deskhand_evals.datasets import RetrievalSample, TriageSample, load_samples
 from deskhand_evals.metrics import per_class
 from deskhand_evals.scorers import Case
 from deskhand_evals.scores import score_retrieval, score_triage
-from deskhand_evals.workspace_targets import triage_target
 
 if TYPE_CHECKING:
     from deskhand_graphs import Workspace
@@ -45,10 +45,12 @@ def evaluate_triage(
 
 
 async def _triage_all(workspace: Workspace, samples: Sequence[TriageSample], progress: Progress) -> list[Any]:
+    from deskhand_evals.workspace_targets import triage_target
+
     target = triage_target(workspace)
     found = []
     for number, sample in enumerate(samples, start=1):
-        output = await target(Case(sample.id, {"text": sample.text}), 0)
+        output = await target(Case(sample.id, {"text": sample.text}), 0, RunContext(f"eval-{sample.id}-0"))
         found.append(output.value or {})
         progress(number, len(samples))
     return found

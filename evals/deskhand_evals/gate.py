@@ -16,6 +16,8 @@ from deskhand_evals.metrics import Interval
 from deskhand_evals.power import seen_share
 from deskhand_evals.report import (
     MACRO_F1,
+    RMSE,
+    SQUARED_ERROR,
     GateSettings,
     MeasureSpec,
     PartSpec,
@@ -177,18 +179,31 @@ def _judge_problem(scorer: ScorerSpec) -> str:
 
 def _invariant(rated: _Rated, rows: Sequence[Row]) -> Check:
     """Fail on one row that was scored and is not 1; a row that could not be scored leaves it open."""
-    name = rated.measure.name
+    name, known = rated.measure.name, set(rated.rule.known)
     broken = [row for row in rows if name in row.scores and row.scores[name] < 1]
+    new = [row for row in broken if row.case not in known]
     unknown = [row for row in rows if name not in row.scores]
     value = 1 - len(broken) / len(rows)
-    if broken:
-        shown = ", ".join(dict.fromkeys(row.case for row in broken[:5]))
-        return rated.check(Outcome.failed, f"{len(broken)} of {len(rows)} rows break it: {shown}", value=value)
+    if new:
+        shown = ", ".join(dict.fromkeys(row.case for row in new[:5]))
+        return rated.check(Outcome.failed, f"{len(new)} of {len(rows)} rows break it: {shown}", value=value)
     stop = _unfit(rated, rows)
     if stop or unknown:
         reason = stop.reason if stop else f"{len(unknown)} of {len(rows)} rows were not scored: {unknown[0].case}"
         return rated.check(Outcome.inconclusive, reason, value=value)
-    return rated.check(Outcome.passed, f"all {len(rows)} rows hold", value=value)
+    return rated.check(Outcome.passed, _held(rows, broken, known), value=value)
+
+
+def _held(rows: Sequence[Row], broken: Sequence[Row], known: set[str]) -> str:
+    """Say how many rows hold an invariant, and what of the known faults is left."""
+    if not known:
+        return f"all {len(rows)} rows hold"
+    still = sorted({row.case for row in broken})
+    gone = sorted(known - {*still})
+    parts = [f"{len(rows) - len(broken)} of {len(rows)} rows hold"]
+    parts += [f"known to break it: {', '.join(still)}"] if still else []
+    parts += [f"no more: {', '.join(gone)}, take them out of 'known'"] if gone else []
+    return "; ".join(parts)
 
 
 class Figure(NamedTuple):
@@ -205,6 +220,8 @@ def figure(
     """Return a measure with its interval, failed rows at the worst value; None when nothing was scored."""
     from deskhand_evals.statistics import macro_f1_interval, mean_interval, paired_macro_f1
 
+    if measure.name.endswith(f".{RMSE}") and not measure.per_row:
+        return _root_figure(scorer, rows, confidence)
     if not measure.per_row:
         found = labels_of(rows, scorer.name)
         if not found.cases or not measure.name.endswith(MACRO_F1):
@@ -217,6 +234,17 @@ def figure(
         return None
     interval = mean_interval(values.values, values.clusters, confidence=confidence, is_share=measure.is_share)
     return Figure(sum(values.values) / len(values.values), interval, values.n_failed)
+
+
+def _root_figure(scorer: ScorerSpec, rows: Sequence[Row], confidence: float) -> Figure | None:
+    from deskhand_evals.statistics import mean_interval
+
+    squares = column(rows, f"{scorer.name}.{SQUARED_ERROR}", is_share=False)
+    if not squares.values:
+        return None
+    low, high = mean_interval(squares.values, squares.clusters, confidence=confidence, is_share=False)
+    ends = Interval(max(0.0, low) ** 0.5, max(0.0, high) ** 0.5)
+    return Figure((sum(squares.values) / len(squares.values)) ** 0.5, ends, squares.n_failed)
 
 
 def _bar(rated: _Rated, rows: Sequence[Row], gate: GateSettings) -> Check:
@@ -280,6 +308,12 @@ def _incomparable(rated: _Rated, baseline: Report | None) -> Check | None:
             f"the baseline is of another version of the dataset ({old.dataset_version[:8]}, now"
             f" {rated.part.dataset_version[:8]}); save a new one",
         )
+    if old.simulator != rated.part.simulator:
+        return rated.check(
+            Outcome.inconclusive,
+            f"the baseline was played by another customer ({old.simulator or 'none'}, now"
+            f" {rated.part.simulator or 'none'}); save a new one",
+        )
     scorer = next((scorer for scorer in old.scorers if scorer.name == rated.scorer.name), None)
     if scorer is None or scorer.version != rated.scorer.version:
         was = scorer.version[:8] if scorer else "none"
@@ -292,21 +326,26 @@ def _incomparable(rated: _Rated, baseline: Report | None) -> Check | None:
 
 
 def _paired(rated: _Rated, before: Sequence[Row], after: Sequence[Row], confidence: float) -> Paired | Check:
-    from deskhand_evals.statistics import paired_macro_f1, paired_mean
+    from deskhand_evals.statistics import paired_macro_f1, paired_mean, paired_root_mean
 
-    if not rated.measure.per_row:
+    is_root = rated.measure.name.endswith(f".{RMSE}") and not rated.measure.per_row
+    if not rated.measure.per_row and not is_root:
         old, new = labels_of(before, rated.scorer.name), labels_of(after, rated.scorer.name)
         if not new.cases or set(old.cases) != set(new.cases):
             return rated.check(Outcome.inconclusive, "cases without an expected value cannot be paired; complete them")
         place = {case: number for number, case in enumerate(old.cases)}
         predicted = [old.predicted[place[case]] for case in new.cases]
         return paired_macro_f1(new.truth, predicted, new.predicted, new.clusters, confidence=confidence)
-    was = column(before, rated.measure.name, is_share=rated.measure.is_share)
-    now = column(after, rated.measure.name, is_share=rated.measure.is_share)
+    name = f"{rated.scorer.name}.{SQUARED_ERROR}" if is_root else rated.measure.name
+    was = column(before, name, is_share=rated.measure.is_share)
+    now = column(after, name, is_share=rated.measure.is_share)
     if not now.cases or set(was.cases) != set(now.cases) or was.n_failed == was.n_rows:
         return rated.check(Outcome.inconclusive, "rows that were not scored cannot be paired; see their errors")
     sign = 1.0 if rated.measure.higher_is_better else -1.0
     old_values = dict(zip(was.cases, was.values, strict=True))
+    if is_root:
+        olds = [old_values[case] for case in now.cases]
+        return paired_root_mean(olds, now.values, now.clusters, confidence=confidence)
     pairs = [(sign * old_values[case], sign * value) for case, value in zip(now.cases, now.values, strict=True)]
     return paired_mean([a for a, _ in pairs], [b for _, b in pairs], now.clusters, confidence=confidence)
 
@@ -392,6 +431,11 @@ def _changes(report: Report, baseline: Report) -> tuple[str, ...]:
         if (old.target, old.target_version) != (part.target, part.target_version):
             was, now = (f"{p.target} {p.target_version[:8]}".strip() for p in (old, part))
             lines.append(f"{part.name}: target {was} -> {now}")
+        if old.simulator != part.simulator:
+            lines.append(f"{part.name}: customer {old.simulator or 'none'} -> {part.simulator or 'none'}")
+        lines += _prompt_changes(part, old)
+        if old.mode != part.mode:
+            lines.append(f"{part.name}: {old.mode} -> {part.mode}")
         versions = {scorer.name: scorer.version for scorer in old.scorers}
         lines += [
             f"{part.name}: scorer {scorer.name} {versions.get(scorer.name, 'none')[:8]} -> {scorer.version[:8]}"
@@ -400,3 +444,12 @@ def _changes(report: Report, baseline: Report) -> tuple[str, ...]:
         ]
     lines += [f"{old.name}: gone" for old in baseline.parts if report.part(old.name) is None]
     return tuple(lines)
+
+
+def _prompt_changes(part: PartSpec, old: PartSpec) -> list[str]:
+    names = sorted({*part.prompts, *old.prompts})
+    return [
+        f"{part.name}: prompt {name} {old.prompts.get(name, 'none')[:8]} -> {part.prompts.get(name, 'none')[:8]}"
+        for name in names
+        if old.prompts.get(name) != part.prompts.get(name)
+    ]

@@ -58,6 +58,37 @@ def macro_f1(truth: Sequence[Hashable], predicted: Sequence[Hashable]) -> float:
     return sum(score.f1 for score in scores.values()) / len(scores)
 
 
+class MacroScore(NamedTuple):
+    """Means over all classes that occur as truth or prediction, each class weighing the same."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def macro_scores(truth: Sequence[Hashable], predicted: Sequence[Hashable]) -> MacroScore:
+    """Return macro precision, recall and F1; what is not defined for a class counts as 0."""
+    scores = list(per_class(truth, predicted).values())
+    n = len(scores)
+    precision, recall = sum(s.precision for s in scores) / n, sum(s.recall for s in scores) / n
+    return MacroScore(precision, recall, sum(s.f1 for s in scores) / n)
+
+
+class NumberError(NamedTuple):
+    """Mean absolute error and root mean squared error, in the numbers' own unit."""
+
+    mae: float
+    rmse: float
+
+
+def number_errors(truth: Sequence[float], predicted: Sequence[float]) -> NumberError:
+    """Return how far numbers are off. Raises ValueError when there are none, or lengths differ."""
+    _check(truth, predicted)
+    errors = [b - a for a, b in zip(truth, predicted, strict=True)]
+    mean_square = math.fsum(error * error for error in errors) / len(errors)
+    return NumberError(math.fsum(map(abs, errors)) / len(errors), math.sqrt(mean_square))
+
+
 def recall_at(relevant: Collection[str], ranked: Sequence[str], k: int) -> float:
     """Return the share of ``relevant`` among the first ``k`` different items of ``ranked``, in [0, 1]."""
     first = _different(ranked)[:k]

@@ -21,6 +21,11 @@ MACRO_F1 = "macro_f1"
 """The measure of a classification that is computed over all rows, not as their mean."""
 
 
+RMSE = "rmse"
+"""The measure of numbers that is the root of the mean of ``SQUARED_ERROR`` over all rows."""
+SQUARED_ERROR = "squared_error"
+
+
 class RowStatus(StrEnum):
     """What became of one repeat of one case."""
 
@@ -67,18 +72,22 @@ class Rule(Model):
     """What a gate asks of a measure; exactly one of ``bar``, ``max_drop`` and ``invariant``.
 
     ``bar``: the mean is surely not below it (above it, where less is better). ``max_drop``: surely no drop as large
-    as this since the baseline, in the measure's own unit. ``invariant``: every single row scores 1.
+    as this since the baseline, in the measure's own unit. ``invariant``: every single row scores 1; cases in
+    ``known`` break it already, which is shown and does not fail the gate.
     """
 
     measure: Measure | None = None
     bar: float | None = None
     max_drop: Annotated[float, Field(gt=0)] | None = None
     invariant: bool = False
+    known: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _one(self) -> Rule:
         if (self.bar is not None) + (self.max_drop is not None) + self.invariant != 1:
             raise ValueError("a gate rule has exactly one of bar, max_drop and invariant = true")
+        if self.known and not self.invariant:
+            raise ValueError("known cases belong to a rule with invariant = true")
         return self
 
 
@@ -106,7 +115,11 @@ class ScorerSpec(Model):
 
 
 class PartSpec(Model):
-    """A part of a suite as it was run."""
+    """A part of a suite as it was run.
+
+    ``prompts`` are the versions of the prompts that its target may use, ``simulator`` that of the simulated customer.
+    ``mode`` says whether the outside was asked (``live``) or answered from a recording (``replay``).
+    """
 
     name: str
     target: str
@@ -116,6 +129,10 @@ class PartSpec(Model):
     case_ids: tuple[str, ...]
     repeats: int = 1
     scorers: tuple[ScorerSpec, ...]
+    prompts: dict[str, str] = {}
+    simulator: str = ""
+    mode: str = "live"
+    recording: str = ""  # the version of the recording that was replayed
     problem: str = ""  # why the part could not be run at all
 
 
@@ -144,6 +161,10 @@ class Report(Model):
     gate: GateSettings
     parts: tuple[PartSpec, ...]
     rows: tuple[Row, ...]
+
+    def __repr__(self) -> str:
+        """Return the id only: asyncio.run shows the result of its task to itself when it puts signals back."""
+        return f"Report({self.id}, {len(self.rows)} rows)"
 
     @cached_property
     def rows_by_part(self) -> dict[str, list[Row]]:

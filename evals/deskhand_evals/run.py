@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import platform
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -16,14 +15,18 @@ from typing import Any, NamedTuple, Protocol
 from deskhand import __version__
 from deskhand.clock import Clock, SystemClock
 from deskhand.config import WorkspaceFolder
+from deskhand.context import RunContext
 from deskhand.errors import DeskhandError, InputError
 from deskhand.jsonio import read_lines
 from deskhand.schema import Json
+from deskhand_evals.environment import environment, parameters
 from deskhand_evals.experiments import Experiments, Journal, Place, Stored
+from deskhand_evals.overrides import of_config
+from deskhand_evals.recordings import Mode, Player, Tape, place_of
 from deskhand_evals.report import PartSpec, Report, Row, RowStatus, ScorerSpec
 from deskhand_evals.scorers import Case, Output, Scorer, Unscored, pick
 from deskhand_evals.suite import LoadedPart, Part, Suite, encodable, load_cases, prepare_scorers
-from deskhand_evals.targets import Call, Target, Targets
+from deskhand_evals.targets import Target, Targets
 
 SHOWN_CHARS = 600
 """As much of inputs and outputs stands in reports; ``results.jsonl`` has outputs in full."""
@@ -47,12 +50,17 @@ class RunOptions:
 
     ``repeats`` and ``concurrency`` go before the suite's own. ``fresh`` starts anew where an unfinished run of the
     same plan would go on. ``rescore`` names an experiment whose stored outputs are scored instead of calling targets.
+    ``mode`` says whether the outside is asked. ``settings`` are keys of ``deskhand.toml`` with other values; they go
+    before the suite's own. ``only`` names the parts to run.
     """
 
     repeats: int | None = None
     concurrency: int | None = None
     fresh: bool = False
     rescore: str | None = None
+    mode: Mode = Mode.auto
+    settings: Mapping[str, Json] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
     clock: Clock = field(default_factory=SystemClock)
     progress: Progress = _silent
     say: Callable[[str], None] = lambda line: None
@@ -62,8 +70,17 @@ class _Ready(NamedTuple):
     """A part with all that its cases need."""
 
     loaded: LoadedPart
-    target: Target
+    play: Callable[[Case, int], Awaitable[Output]]
+    tape: Tape
     spec: PartSpec
+
+
+class _Stored(NamedTuple):
+    """What an experiment stored, in the place of a target."""
+
+    target: Target
+    play: Callable[[Case, int], Awaitable[Output]]
+    old: PartSpec | None
 
 
 class _Job(NamedTuple):
@@ -88,21 +105,49 @@ async def run_suite(suite: Suite, folder: WorkspaceFolder, options: RunOptions =
     """
     experiments = Experiments.of(folder)
     async with Targets.open(folder, options.say) as targets:
-        parts = [await _ready(suite, part, targets, experiments, options) for part in suite.file.part]
-        plan = _plan(suite, parts, options)
-        with experiments.journal(plan, fresh=options.fresh) as journal:
+        parts = [await _ready(suite, part, targets, experiments, options) for part in _chosen(suite, options)]
+        with experiments.journal(_plan(suite, parts, options), fresh=options.fresh) as journal:
             jobs = [job for part in parts for job in _jobs(part)]
             if journal.finished:
                 options.say(f"going on with {journal.id}: {len(journal.finished)} of {len(jobs)} are finished")
-            await _work(jobs, journal, suite, options)
+            for part in parts:
+                part.tape.sink = journal.folder / "recordings" / f"{part.spec.name}.jsonl"
+            try:
+                await _work(jobs, journal, suite, options)
+            finally:
+                await _close(parts)
             report = _report(suite, parts, jobs, journal, options)
+    _keep_recordings(parts, options)
     experiments.save(report)
     return report
 
 
+def _chosen(suite: Suite, options: RunOptions) -> list[Part]:
+    names = [part.name for part in suite.file.part]
+    unknown = sorted(set(options.only) - set(names))
+    if unknown:
+        raise InputError(f"{suite.path}: no part {unknown[0]!r}; it has {', '.join(names)}")
+    return [part for part in suite.file.part if not options.only or part.name in options.only]
+
+
+async def _close(parts: Sequence[_Ready]) -> None:
+    for part in parts:
+        part.tape.close()
+        for scorer in part.loaded.part.scorer:
+            await scorer.aclose()
+
+
+def _keep_recordings(parts: Sequence[_Ready], options: RunOptions) -> None:
+    """Put what was recorded beside the suite, now that the whole run is through."""
+    for part in parts:
+        places = [place_of(job.case.id, job.repeat) for job in _jobs(part)]
+        n_new = part.tape.keep(places)
+        if n_new:
+            options.say(f"recorded {n_new} cases of {part.spec.name}: {part.tape.file}")
+
+
 async def _ready(suite: Suite, part: Part, targets: Targets, experiments: Experiments, options: RunOptions) -> _Ready:
-    root = targets.folder.root
-    prepare_scorers(part, root)
+    prepare_scorers(part, targets.folder.root)
     problem = ""
     try:
         loaded = load_cases(suite, part)
@@ -110,7 +155,12 @@ async def _ready(suite: Suite, part: Part, targets: Targets, experiments: Experi
         loaded, problem = LoadedPart(part, (), ""), str(exc)
     if not loaded.cases and not problem:
         problem = f"{part.dataset}: no cases; add some, or correct 'where'"
-    target = _stored_target(part, experiments, options.rescore) if options.rescore else targets.build(part)
+    tape = Tape.open(options.mode, suite.recording_path(part.name), suite.path)
+    if options.rescore:
+        target, play, old = _stored_target(part, experiments, options.rescore)
+    else:
+        target = targets.build(part, {**suite.file.settings, **of_config(options.settings)})
+        play, old = Player(tape, target.answer, lambda: suite.file.now or options.clock.now()), None
     spec = PartSpec(
         name=part.name,
         target=part.target,
@@ -120,25 +170,34 @@ async def _ready(suite: Suite, part: Part, targets: Targets, experiments: Experi
         case_ids=tuple(case.id for case in loaded.cases),
         repeats=options.repeats or part.repeats or suite.file.repeats,
         scorers=tuple([await _spec(scorer, suite.path.parent) for scorer in part.scorer]),
-        problem=problem,
+        prompts=target.prompts,
+        simulator=target.simulator,
+        mode=old.mode if old else "",
+        recording=tape.version if not options.rescore else "",
+        problem=problem or tape.problem,
     )
-    return _Ready(loaded, target, spec)
+    return _Ready(loaded, play, tape, spec)
 
 
-def _stored_target(part: Part, experiments: Experiments, name: str) -> Target:
+def _stored_target(part: Part, experiments: Experiments, name: str) -> _Stored:
     """Return a target that gives what an experiment stored, at its cost and latency."""
     report = experiments.load(name)
     outputs = experiments.outputs(report.id)
     old = report.part(part.name)
 
-    async def call(case: Case, repeat: int) -> Output:
+    async def play(case: Case, repeat: int) -> Output:
         stored = outputs.get(Place(part.name, case.id, repeat))
         if stored is None or stored.row.status is not RowStatus.ok:
             reason = stored.row.error if stored else "it was not run"
             raise InputError(f"{report.id} has no output for this case ({reason}); run the suite without --rescore")
         return Output(stored.output, cost_usd=stored.row.cost_usd, latency_ms=stored.row.latency_ms)
 
-    return Target(call, old.target_version if old else "")
+    target = Target(_unused, old.target_version, old.prompts, old.simulator) if old else Target(_unused)
+    return _Stored(target, play, old)
+
+
+async def _unused(case: Case, repeat: int, ctx: RunContext) -> Output:
+    raise AssertionError("stored outputs are scored, no target is called")
 
 
 async def _spec(scorer: Scorer, folder: Path) -> ScorerSpec:
@@ -147,7 +206,7 @@ async def _spec(scorer: Scorer, folder: Path) -> ScorerSpec:
     if not scorer.judge or not scorer.human:
         return spec
     try:
-        pairs = tuple([_pair(scorer, where, row) for where, row in read_lines(folder / scorer.human)])
+        pairs = tuple([await _pair(scorer, where, row) for where, row in read_lines(folder / scorer.human)])
     except (InputError, Unscored) as exc:
         return spec.model_copy(update={"problem": f"{scorer.human}: {exc}"})
     except Exception as exc:  # the edge to the user's own code
@@ -155,10 +214,10 @@ async def _spec(scorer: Scorer, folder: Path) -> ScorerSpec:
     return spec.model_copy(update={"pairs": pairs})
 
 
-def _pair(scorer: Scorer, where: str, row: Any) -> tuple[str, str]:
+async def _pair(scorer: Scorer, where: str, row: Any) -> tuple[str, str]:
     if not isinstance(row, dict) or not {"output", "human"} <= set(row):
         raise InputError(f"{where}: a human label is an object with 'output' and 'human'; add them")
-    scored = scorer.score(Case(str(row.get("id", where)), row), Output(row["output"]))
+    scored = await scorer.score_async(Case(str(row.get("id", where)), row), Output(row["output"]))
     human = row["human"]
     judge = scored.label.predicted if scored.label else scored.values[""] >= 0.5
     return _said(human), _said(judge)
@@ -168,6 +227,9 @@ def _said(label: Any) -> str:
     return str(int(label)) if isinstance(label, bool) else str(label)
 
 
+_PLANNED = {"name", "target", "target_version", "dataset_version", "repeats", "simulator", "recording"}
+
+
 def _plan(suite: Suite, parts: Sequence[_Ready], options: RunOptions) -> dict[str, Any]:
     """Return what makes two runs the same one."""
     return {
@@ -175,9 +237,10 @@ def _plan(suite: Suite, parts: Sequence[_Ready], options: RunOptions) -> dict[st
         "suite_version": suite.version,
         "deskhand": __version__,
         "rescore": options.rescore,
+        "mode": options.mode,
+        "settings": dict(options.settings),
         "parts": [
-            [p.spec.name, p.spec.target, p.spec.target_version, p.spec.dataset_version, p.spec.repeats]
-            + [scorer.version for scorer in p.spec.scorers]
+            p.spec.model_dump(include=_PLANNED) | {"scorers": [scorer.version for scorer in p.spec.scorers]}
             for p in parts
         ],
     }
@@ -207,21 +270,21 @@ async def _run_job(job: _Job, timeout_s: float) -> Stored:
     start = time.perf_counter()
     row = _row_of(job)
     try:
-        output = await _within(job.part.target.call, job, timeout_s)
+        output = await _within(job, timeout_s)
     except TimeoutError:
         return Stored(_failed(row, job, RowStatus.timeout, f"no answer within {timeout_s:g} s"), None)
     except Exception as exc:  # the edge to whatever is measured
         return Stored(_failed(row, job, RowStatus.error, _explain(exc)), None)
     if not output.latency_ms:
         output = replace(output, latency_ms=(time.perf_counter() - start) * 1000)
-    return Stored(score_row(row, job.case, output, job.part.loaded.part.scorer), output.value)
+    return Stored(await score_row(row, job.case, output, job.part.loaded.part.scorer), output.value)
 
 
-async def _within(call: Call, job: _Job, timeout_s: float) -> Output:
+async def _within(job: _Job, timeout_s: float) -> Output:
     """Return the output in time. A TimeoutError of the target's own is an error like any other."""
     try:
         async with asyncio.timeout(timeout_s) as limit:
-            return await call(job.case, job.repeat)
+            return await job.part.play(job.case, job.repeat)
     except TimeoutError as exc:
         if limit.expired():
             raise
@@ -269,13 +332,13 @@ def _failed(row: Row, job: _Job, status: RowStatus, error: str) -> Row:
     return row.model_copy(update={"status": status, "error": error, "labels": known})
 
 
-def score_row(row: Row, case: Case, output: Output, scorers: Sequence[Scorer]) -> Row:
+async def score_row(row: Row, case: Case, output: Output, scorers: Sequence[Scorer]) -> Row:
     """Return ``row`` with the scores of an output. A scorer that cannot score, or raises, marks the row."""
     scores: dict[str, float] = {}
     labels, unscored, notes = {}, {}, {}
     for scorer in scorers:
         try:
-            found = scorer.score(case, output)
+            found = await scorer.score_async(case, output)
             _check_finite(found.values)
         except Exception as exc:  # a user's scorer, or a case that lacks what it needs
             unscored[scorer.name] = _explain(exc)
@@ -334,9 +397,14 @@ def _report(
         suite_version=suite.version,
         created_at=options.clock.now().isoformat(timespec="seconds"),
         seed=suite.file.seed,
-        environment={"deskhand": __version__, "python": platform.python_version(), "system": platform.platform()},
-        parameters={"timeout_s": suite.file.timeout_s, "rescored": options.rescore},
+        environment=environment(suite.path.parent),
+        parameters=parameters(suite, options),
         gate=suite.file.gate,
-        parts=tuple(part.spec for part in parts),
+        parts=tuple(_as_run(part) for part in parts),
         rows=tuple(journal.finished[job.place].row for job in jobs),
     )
+
+
+def _as_run(part: _Ready) -> PartSpec:
+    """Return the part's spec with the way in which it was answered, known only now."""
+    return part.spec if part.spec.mode else part.spec.model_copy(update={"mode": part.tape.label})

@@ -20,8 +20,18 @@ from deskhand.jsonio import content_hash
 from deskhand.schema import Json, Model
 from deskhand_evals.agreement import MIN_KAPPA
 from deskhand_evals.metrics import ndcg_at, recall_at, reciprocal_rank
-from deskhand_evals.report import FAILED, MACRO_F1, Label, Measure, MeasureSpec, Rule, ScorerSpec
-from deskhand_evals.text_scores import chrf, rouge_l
+from deskhand_evals.report import (
+    FAILED,
+    MACRO_F1,
+    RMSE,
+    SQUARED_ERROR,
+    Label,
+    Measure,
+    MeasureSpec,
+    Rule,
+    ScorerSpec,
+)
+from deskhand_evals.text_scores import chrf, rouge_l, rouge_n
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,13 @@ class Scorer(Model):
     def score(self, case: Case, output: Output) -> Scored:
         """Return what is measured. Raises Unscored; any other error marks the row too."""
         raise NotImplementedError
+
+    async def score_async(self, case: Case, output: Output) -> Scored:
+        """Return the same; scorers that wait for a model wait here, so that other cases go on."""
+        return self.score(case, output)
+
+    async def aclose(self) -> None:
+        """Give back connections that scoring opened, in the loop that used them."""
 
     def failed_label(self, case: Case) -> Label | None:
         """Return the label of a case without a usable output, where the scorer has labels and the truth is known."""
@@ -236,7 +253,8 @@ class Number(Compared):
     measures = (
         MeasureSpec(name=""),
         MeasureSpec(name="mae", higher_is_better=False, is_share=False),
-        MeasureSpec(name="squared_error", higher_is_better=False, is_share=False),
+        MeasureSpec(name=SQUARED_ERROR, higher_is_better=False, is_share=False),
+        MeasureSpec(name=RMSE, higher_is_better=False, is_share=False, per_row=False),
     )
     tolerance: Annotated[float, Field(ge=0)] = 0.0
     relative: Annotated[float, Field(ge=0)] = 0.0
@@ -246,7 +264,7 @@ class Number(Compared):
         found, wanted = _number(self.found(output), "output"), _number(self.wanted(case), "case")
         error = abs(found - wanted)
         is_near = error <= max(self.tolerance, self.relative * abs(wanted)) + 1e-12
-        return Scored({"": float(is_near), "mae": error, "squared_error": error**2}, note=f"{found:g}, not {wanted:g}")
+        return Scored({"": float(is_near), "mae": error, SQUARED_ERROR: error**2}, note=f"{found:g}, not {wanted:g}")
 
 
 def _number(value: Any, what: str) -> float:
@@ -290,14 +308,15 @@ def _class(value: Any) -> str | None:
 
 
 class Text(Compared):
-    """ROUGE-L (the main measure) and chrF against the expected text."""
+    """ROUGE-L (the main measure), ROUGE-1, ROUGE-2 and chrF against the expected text."""
 
-    measures = (MeasureSpec(name=""), MeasureSpec(name="chrf"))
+    measures = (MeasureSpec(name=""), *(MeasureSpec(name=name) for name in ("chrf", "rouge1", "rouge2")))
 
     def score(self, case: Case, output: Output) -> Scored:
         """Compare two texts."""
         wanted, found = self.wanted_text(case), self.text(output)
-        return Scored({"": rouge_l(wanted, found), "chrf": chrf(wanted, found)})
+        values = {"": rouge_l(wanted, found), "chrf": chrf(wanted, found)}
+        return Scored(values | {"rouge1": rouge_n(wanted, found, 1), "rouge2": rouge_n(wanted, found, 2)})
 
 
 class Retrieval(Compared):

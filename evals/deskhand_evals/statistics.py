@@ -160,6 +160,37 @@ def paired_mean(
     return Paired(float(before), float(after), float(after - before), interval, lower, p_different, mean_square)
 
 
+def paired_root_mean(
+    baseline: Sequence[float],
+    candidate: Sequence[float],
+    clusters: Sequence[Hashable] | None = None,
+    *,
+    confidence: float = CONFIDENCE,
+    n_resamples: int = N_RESAMPLES,
+    seed: int = SEED,
+) -> Paired:
+    """Compare two roots of mean squares, such as RMSE, over the same cases; less is better, so both are negative.
+
+    The interval is a cluster bootstrap of the difference of roots; the chances are those of the squares' means.
+
+    Raises:
+        ValueError: No cases, different lengths, or a square that is negative or not finite.
+    """
+    if min([*baseline, *candidate], default=0.0) < 0:
+        raise ValueError("a square is negative")
+    means = paired_mean(
+        [-value for value in baseline], [-value for value in candidate], clusters,
+        confidence=confidence, n_resamples=n_resamples, seed=seed,
+    )  # fmt: skip
+    rows = np.column_stack([_checked(baseline, candidate), np.ones(len(baseline))])
+    sums = _resample(_cells(rows, clusters), np.random.default_rng(seed), n_resamples)
+    # rounding in a cell may leave a sum of squares just below 0
+    drawn = -np.sqrt(np.maximum(sums[:, :2], 0) / sums[:, 2:])
+    before, after = -math.sqrt(-means.baseline or 0.0), -math.sqrt(-means.candidate or 0.0)
+    interval = _percentiles(drawn[:, 1] - drawn[:, 0], confidence)
+    return Paired(before, after, after - before, interval, means.p_worse, means.p_different)
+
+
 class _Tails(NamedTuple):
     lower: float
     upper: float

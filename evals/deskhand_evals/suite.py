@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, SerializeAsAny, model_validator
 
 from deskhand.config import Name, load_toml
 from deskhand.errors import ConfigError, InputError
-from deskhand.jsonio import content_hash, first_problem, read_lines
+from deskhand.jsonio import content_hash, first_problem
 from deskhand.schema import Json, Model
 from deskhand_evals import scorers as basic
 from deskhand_evals import support_scorers as support
+from deskhand_evals.end_state import EndState
+from deskhand_evals.human import Human
+from deskhand_evals.judge import Pairwise, Rubric
 from deskhand_evals.report import GateSettings
+from deskhand_evals.rows import read_rows
 from deskhand_evals.scorers import Case, Scorer, pick
+from deskhand_evals.similarity import Similarity
 
 KINDS: dict[str, type[Scorer]] = {
     "exact": basic.Exact,
@@ -37,6 +42,12 @@ KINDS: dict[str, type[Scorer]] = {
     "groundedness": support.Groundedness,
     "commitments": support.Commitments,
     "state": support.State,
+    "end_state": EndState,
+    "trajectory": support.Trajectory,
+    "similarity": Similarity,
+    "human": Human,
+    "rubric": Rubric,
+    "pairwise": Pairwise,
     "tool_calls": support.ToolCalls,
     "policy": support.Policy,
 }
@@ -63,9 +74,13 @@ AnyScorer = Annotated[SerializeAsAny[Scorer], BeforeValidator(_scorer)]
 class Part(Model):
     """Cases, a target and scorers.
 
-    ``dataset`` is a JSONL file, relative to the suite file. ``target`` is ``triage``, ``retrieval``, ``support``,
-    ``approved`` or ``graph:<name>`` of the workspace, ``<module>:<attribute>``, ``command:<shell command>``, or an
-    ``http://`` address that takes the case as JSON.
+    ``dataset`` is a JSONL, JSON, CSV or YAML file, or the folder of a Hugging Face dataset, relative to the suite
+    file. ``target`` is ``triage``, ``retrieval``, ``support``, ``approved``, ``applied`` (approved and carried out in
+    a copy of the world), ``conversation`` (with a simulated customer) or ``graph:<name>`` of the workspace,
+    ``<module>:<attribute>``, ``command:<shell command>``, or an ``http://`` address that takes the case as JSON.
+    ``applied:<name>`` and ``conversation:<name>`` name another graph.
+    ``inputs`` are the fields of a case that a target outside is told; all when none is named. ``settings`` are keys
+    of ``deskhand.toml`` with other values, such as ``{"memory.top_k" = 4}``.
     ``where`` keeps the cases whose field has one of the values; ``slices`` are fields that reports are cut by;
     ``cluster`` is a field that cases of one ticket or customer share.
     """
@@ -79,6 +94,8 @@ class Part(Model):
     repeats: Annotated[int, Field(ge=1, le=1000)] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     options: dict[str, Json] = {}
+    settings: dict[str, Json] = {}
+    inputs: tuple[str, ...] = ()
     scorer: Annotated[tuple[AnyScorer, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -96,7 +113,7 @@ class Part(Model):
 
 
 class SuiteFile(Model):
-    """A suite file, TOML."""
+    """A suite file, TOML. ``now`` is the time that all cases see; without it, the time when a case is asked first."""
 
     schema_version: Literal[1] = Field(alias="schema")
     name: Name
@@ -104,6 +121,8 @@ class SuiteFile(Model):
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 4
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
     seed: int = 20261
+    now: AwareDatetime | None = None
+    settings: dict[str, Json] = {}
     gate: GateSettings = GateSettings()
     part: Annotated[tuple[Part, ...], Field(min_length=1)]
 
@@ -126,6 +145,10 @@ class Suite:
     def baseline_path(self) -> Path:
         """Where the baseline of the suite is kept: beside it, to be put under version control."""
         return self.path.parent / "baselines" / f"{self.file.name}.json"
+
+    def recording_path(self, part: str) -> Path:
+        """Return where the recording of a part is kept: beside the suite, to be put under version control."""
+        return self.path.parent / "recordings" / self.file.name / f"{part}.jsonl"
 
     @property
     def version(self) -> str:
@@ -157,7 +180,7 @@ def load_cases(suite: Suite, part: Part) -> LoadedPart:
             stands there twice.
     """
     path = suite.path.parent / part.dataset
-    rows = [(where, _row(value, where)) for where, value in read_lines(path)]
+    rows = [(where, _row(value, where)) for where, value in read_rows(path)]
     repeated = [name for name, n in Counter(row["id"] for _, row in rows).items() if n > 1]
     if repeated:
         raise InputError(f"{path}: id {repeated[0]!r} stands there twice; give each case its own")

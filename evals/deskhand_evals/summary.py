@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from deskhand_evals.calibration import Bin, Confusion, calibration_error, confusion, reliability
 from deskhand_evals.gate import Figure, figure
-from deskhand_evals.metrics import ClassScore, per_class
+from deskhand_evals.metrics import ClassScore, per_class, wilson
 from deskhand_evals.power import pass_hat_k, within_variance
 from deskhand_evals.report import Label, MeasureSpec, PartSpec, Report, Row, ScorerSpec
 
@@ -25,12 +25,14 @@ class Line(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """The first measure of a part on the cases whose field has one value."""
+    """The first measure of a part on the cases whose field has one value; with the interval of a share (Wilson)."""
 
     field: str
     value: str
     n: int
     mean: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,11 @@ class PartSummary:
 
 def summarize(report: Report) -> list[PartSummary]:
     """Return the figures of every part, in the order of the suite."""
-    return [_part(part, report.rows_by_part.get(part.name, []), report.gate.confidence) for part in report.parts]
+    return [part_summary(part, report.rows_by_part.get(part.name, []), report.gate.confidence) for part in report.parts]
 
 
-def _part(part: PartSpec, rows: Sequence[Row], confidence: float) -> PartSummary:
+def part_summary(part: PartSpec, rows: Sequence[Row], confidence: float) -> PartSummary:
+    """Return the figures of one part from its rows."""
     main = part.scorers[0].measures[0]
     latencies = [row.latency_ms for row in rows if row.latency_ms] or [0.0]
     cuts = quantiles(latencies, n=20, method="inclusive") if len(latencies) > 1 else latencies * 19
@@ -133,7 +136,13 @@ def _slices(rows: Sequence[Row], measure: str) -> list[Slice]:
     for row in rows:
         for field, value in row.slices.items():
             found[field, value].append(row.scores.get(measure, 0.0))
-    return [Slice(field, value, len(scores), fmean(scores)) for (field, value), scores in sorted(found.items())]
+    return [_slice(field, value, scores) for (field, value), scores in sorted(found.items())]
+
+
+def _slice(field: str, value: str, scores: Sequence[float]) -> Slice:
+    mean = fmean(scores)
+    low, high = wilson(round(mean * len(scores)), len(scores)) if 0 <= mean <= 1 else (mean, mean)
+    return Slice(field, value, len(scores), mean, min(low, mean), max(high, mean))
 
 
 def _worst(rows: Sequence[Row], main: MeasureSpec) -> list[Row]:

@@ -147,17 +147,18 @@ class State(Compared):
         wanted = self.wanted(case)
         if wanted is None:
             raise Unscored(f"{self.expected!r} of the case is empty")
-        problem = _difference(wanted, self.found(output), "")
+        problem = state_difference(wanted, self.found(output), "")
         return Scored({"": float(not problem)}, note=problem)
 
 
-def _difference(wanted: Any, found: Any, path: str) -> str:
+def state_difference(wanted: Any, found: Any, path: str) -> str:
+    """Return where ``found`` is not as ``wanted``, empty when it is; what ``found`` has besides does not matter."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
-        problems = (_difference(value, found.get(key), f"{path}.{key}") for key, value in wanted.items())
+        problems = (state_difference(value, found.get(key), f"{path}.{key}") for key, value in wanted.items())
         return next(filter(None, problems), "")
     if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
         pairs = enumerate(zip(wanted, found, strict=True))
-        return next(filter(None, (_difference(a, b, f"{path}.{n}") for n, (a, b) in pairs)), "")
+        return next(filter(None, (state_difference(a, b, f"{path}.{n}") for n, (a, b) in pairs)), "")
     same = wanted == found and isinstance(wanted, bool) == isinstance(found, bool)
     return "" if same else f"{path.lstrip('.') or 'value'}: {str(found)[:60]}, not {str(wanted)[:60]}"
 
@@ -166,18 +167,19 @@ class ToolCalls(Compared):
     """1 when the calls (``{name, args}``) are the expected ones; recall and precision besides.
 
     ``mode``: ``ordered`` is the same calls in the same order, ``unordered`` in any, ``subset`` that all expected
-    ones are made, in any order, and ``prefix`` that the expected ones come first. An expected call names only
-    the arguments that matter; numbers may differ by ``tolerance``.
+    ones are made, in any order, ``in_order`` that they are made in their order, others between them, ``prefix`` that
+    they come first, and ``within`` that no other is made. An expected call names only the arguments that matter;
+    numbers may differ by ``tolerance``. A call may be written as its name alone.
     """
 
     measures = (MeasureSpec(name=""), MeasureSpec(name="recall"), MeasureSpec(name="precision"))
     output: str = "actions"
-    mode: Literal["ordered", "unordered", "subset", "prefix"] = "unordered"
+    mode: Literal["ordered", "unordered", "subset", "in_order", "prefix", "within"] = "unordered"
     tolerance: float = Field(default=0.0, ge=0)
 
     def score(self, case: Case, output: Output) -> Scored:
         """Compare two lists of calls."""
-        wanted, found = self.wanted(case), self.found(output) or []
+        wanted, found = _as_calls(self.wanted(case)), _as_calls(self.found(output) or [])
         if not _are_calls(wanted):
             raise Unscored(f"{self.expected!r} of the case is not a list of calls with a name")
         if not _are_calls(found):
@@ -196,7 +198,24 @@ class ToolCalls(Compared):
                 return False
             pairs = zip(wanted, found, strict=False)
             return len(found) >= len(wanted) and all(is_same_call(a, b, self.tolerance) for a, b in pairs)
+        if self.mode == "in_order":
+            rest = iter(found)
+            return all(any(is_same_call(a, b, self.tolerance) for b in rest) for a in wanted)
+        if self.mode == "within":
+            return n_matched == len(found)
         return n_matched == len(wanted) and (self.mode == "subset" or len(found) == len(wanted))
+
+
+class Trajectory(ToolCalls):
+    """Tool calls over a whole run, in the order in which they were made: ``tool_calls`` on ``calls``, ``in_order``."""
+
+    output: str = "calls"
+    mode: Literal["ordered", "unordered", "subset", "in_order", "prefix", "within"] = "in_order"
+
+
+def _as_calls(value: Any) -> Any:
+    """Return names of calls as calls."""
+    return [{"name": call} if isinstance(call, str) else call for call in value] if isinstance(value, list) else value
 
 
 def _are_calls(value: Any) -> bool:

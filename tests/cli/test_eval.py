@@ -83,6 +83,54 @@ def test_a_suite_passes_fails_and_is_compared(invoke, suite: Path, tmp_path: Pat
     assert named.exit_code == 0
 
 
+def test_a_run_is_recorded_and_replayed(invoke, suite: Path) -> None:
+    assert invoke("eval", "run", "--workspace", suite, "--replay").exit_code == 1  # nothing was recorded
+    live = invoke("eval", "run", "--workspace", suite, "--live", "--json")
+    assert "recorded 100 cases of p" in live.stderr
+    assert (suite / "evals" / "recordings" / "bench" / "p.jsonl").is_file()
+    (suite / "wrong.txt").unlink()
+    again = invoke("eval", "run", "--workspace", suite, "--json", "--part", "p")
+    assert json.loads(again.stdout)["parts"]["p"]["n_failed"] == 0
+    both = invoke("eval", "run", "--workspace", suite, "--live", "--replay")
+    assert (both.exit_code, "contradict each other" in both.stderr) == (2, True)
+    assert "no part 'q'" in invoke("eval", "run", "--workspace", suite, "--part", "q").stderr
+
+
+def test_outputs_are_scored_again_with_the_scorers_as_they_are_now(invoke, suite: Path) -> None:
+    (suite / "wrong.txt").write_text("40")
+    invoke("eval", "run", "--workspace", suite)
+    (suite / "wrong.txt").unlink()
+    file = suite / "evals" / "suite.toml"
+    file.write_text(file.read_text().replace('kind = "exact"', 'kind = "regex"\npattern = "no"'))
+    found = invoke("eval", "rescore", "latest", "--workspace", suite, "--json")
+    assert json.loads(found.stdout)["parts"]["p"]["measures"]["right"]["value"] == 0.4
+
+
+def test_annotations_are_printed_within_a_github_workflow(invoke, suite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "::" not in invoke("eval", "run", "--workspace", suite).stderr
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    told = invoke("eval", "run", "--workspace", suite).stderr
+    assert "::warning file=evals/suite.toml,title=bench%3A p right::there is no baseline" in told
+    assert "::notice title=Evals bench::INCONCLUSIVE: 100 rows, 0 failed" in told
+
+
+def test_settings_are_swept_and_the_best_run_is_named(invoke, suite: Path, tmp_path: Path) -> None:
+    target = suite / "eval_target.py"
+    target.write_text("def answer(row, wrong=0):\n    return 'no' if int(row['text']) < wrong else row['text']\n")
+    files = [tmp_path / "s.html", tmp_path / "s.svg"]
+    options = ("--set", "part.p.options.wrong=0,30", "--html", files[0], "--svg", files[1])
+    swept = invoke("eval", "sweep", "--workspace", suite, *options)
+    assert swept.exit_code == 0, swept.output
+    assert "wrong=30" in swept.stdout
+    assert all(path.stat().st_size > 500 for path in files)
+    as_json = invoke("eval", "sweep", "--workspace", suite, "--set", "part.p.options.wrong=0,30", "--json")
+    assert [arm["value"] for arm in json.loads(as_json.stdout)["arms"]] == [1.0, 0.7]
+    best = invoke("eval", "best", "right", "--workspace", suite, "--json", "--top", "4")
+    assert [row["value"] for row in json.loads(best.stdout)] == [1.0, 1.0, 0.7, 0.7]
+    assert "as good" in invoke("eval", "best", "--workspace", suite).stdout
+    assert "nothing to try" in invoke("eval", "sweep", "--workspace", suite).stderr
+
+
 def test_aa_tests_the_gate_of_a_suite(invoke, suite: Path) -> None:
     found = invoke("eval", "aa", "--workspace", suite, "--simulations", "100", "--noise", "0.02", "--json")
     (rule,) = json.loads(found.stdout)["rules"]
@@ -115,7 +163,7 @@ def test_a_suite_without_a_drop_rule_has_nothing_to_test(invoke, suite: Path) ->
     assert (refused.exit_code, "no rule looks for a drop" in refused.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("name", ["run", "gate", "aa", "list", "show", "compare"])
+@pytest.mark.parametrize("name", ["run", "rescore", "gate", "aa", "list", "show", "compare", "best", "sweep"])
 def test_help_has_an_example(name: str) -> None:
     alone = typer.Typer()
     eval_command.register(alone)

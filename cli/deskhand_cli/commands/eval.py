@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deskhand_cli.eval_output import Outputs, as_json_value, finish, print_ranked, print_report, rule_json
 from deskhand_cli.options import JsonOption, WorkspaceOption, find_folder
 from deskhand_cli.output import print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from deskhand.config import WorkspaceFolder
-    from deskhand_evals import Experiments, Report, RunOptions, Suite, Verdict
-    from deskhand_evals.gate import Figure
-    from deskhand_evals.selftest import RuleTest
+    from deskhand_evals import Experiments, Mode, Report, RunOptions, Suite
 
 SuiteArgument = Annotated[Path, typer.Argument(help="A suite file; looked for here, then in the workspace.")]
 ReportArgument = Annotated[str, typer.Argument(help="An experiment's id, its beginning, 'latest', or a report file.")]
@@ -25,7 +24,15 @@ BaselineOption = Annotated[
 JunitOption = Annotated[Path | None, typer.Option("--junit", help="Write JUnit XML there.")]
 MarkdownOption = Annotated[Path | None, typer.Option("--markdown", help="Write a pull request's comment there.")]
 HtmlOption = Annotated[Path | None, typer.Option("--html", help="Write a page there; it needs no network.")]
-GithubOption = Annotated[bool, typer.Option("--github", help="Print annotations for a GitHub workflow.")]
+GithubOption = Annotated[
+    bool, typer.Option("--github", envvar="GITHUB_ACTIONS", help="Print annotations for a GitHub workflow.")
+]
+RepeatsOption = Annotated[int | None, typer.Option("--repeats", min=1, help="Of each case; else the suite's.")]
+ConcurrencyOption = Annotated[int | None, typer.Option("--concurrency", min=1, help="Cases at once.")]
+PartOption = Annotated[list[str] | None, typer.Option("--part", help="Only this part; may stand there several times.")]
+LiveOption = Annotated[bool, typer.Option("--live", help="Ask models and targets for real, and record all answers.")]
+ReplayOption = Annotated[bool, typer.Option("--replay", help="Ask nothing outside; what was not recorded fails.")]
+RecordOption = Annotated[bool, typer.Option("--record", help="Replay, and record what is missing.")]
 DEFAULT_SUITE = Path("evals/suite.toml")
 
 
@@ -33,11 +40,15 @@ def register(app: typer.Typer) -> None:
     """Add the command to ``app``."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Run evals, gate on them, compare them.")
     group.command("run")(run)
+    group.command("rescore")(rescore)
     group.command("gate")(gate)
     group.command("aa")(aa)
     group.command("list")(list_experiments)
     group.command("show")(show)
     group.command("compare")(compare)
+    group.command("best")(best)
+    group.command("sweep")(sweep)
+    group.command("export")(export)
     app.add_typer(group, name="eval")
 
 
@@ -46,12 +57,13 @@ def run(
     suite: SuiteArgument = DEFAULT_SUITE,
     baseline: BaselineOption = None,
     save_baseline: Annotated[bool, typer.Option("--save-baseline", help="Keep this run as the baseline.")] = False,
-    repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="Of each case; else the suite's.")] = None,
-    concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, help="Cases at once.")] = None,
+    live: LiveOption = False,
+    replay: ReplayOption = False,
+    record: RecordOption = False,
+    part: PartOption = None,
+    repeats: RepeatsOption = None,
+    concurrency: ConcurrencyOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew; do not go on with an interrupted run.")] = False,
-    rescore: Annotated[
-        str | None, typer.Option("--rescore", help="Score the outputs of this experiment again.")
-    ] = None,
     junit: JunitOption = None,
     markdown: MarkdownOption = None,
     html: HtmlOption = None,
@@ -61,7 +73,9 @@ def run(
 ) -> None:
     """Run a suite and say PASS (exit code 0), FAIL (1) or INCONCLUSIVE (3). A run that was killed goes on.
 
-    Example: deskhand eval run evals/suite.toml
+    Parts with a recording beside the suite are replayed: no token is spent, and a call that was not recorded fails.
+
+    Example: deskhand eval run evals/suite.toml --replay
     """
     from deskhand_evals import Experiments, RunOptions, load_suite
 
@@ -69,19 +83,55 @@ def run(
     loaded = load_suite(_suite_path(suite, folder))
     with progress("running cases") as show_progress:
         options = RunOptions(
-            repeats=repeats, concurrency=concurrency, fresh=fresh, rescore=rescore, progress=show_progress, say=say
-        )
+            repeats=repeats, concurrency=concurrency, fresh=fresh, mode=_mode(live, replay, record),
+            only=tuple(part or ()), progress=show_progress, say=say,
+        )  # fmt: skip
         report = _run(loaded, folder, options)
     before = _baseline(Experiments.of(folder), loaded, baseline)
     if save_baseline:
         before = _save(loaded, report, before)
-    _finish(report, before, _Outputs(junit, markdown, html, github, str(suite)), as_json)
+    finish(report, before, Outputs(junit, markdown, html, github, str(suite), _history(folder, html)), as_json)
 
 
 def _run(suite: Suite, folder: WorkspaceFolder, options: RunOptions) -> Report:
     from deskhand_evals import run_suite
 
     return asyncio.run(run_suite(suite, folder, options))
+
+
+def _mode(live: bool, replay: bool, record: bool) -> Mode:
+    from deskhand.errors import InputError
+    from deskhand_evals import Mode
+
+    chosen = [mode for mode, is_on in ((Mode.live, live), (Mode.replay, replay), (Mode.record, record)) if is_on]
+    if len(chosen) > 1:
+        raise InputError(f"--{chosen[0]} and --{chosen[1]} contradict each other; use one")
+    return chosen[0] if chosen else Mode.auto
+
+
+def rescore(
+    ctx: typer.Context,
+    experiment: Annotated[str, typer.Argument(help="An experiment's id, its beginning, or 'latest'.")],
+    suite: SuiteArgument = DEFAULT_SUITE,
+    baseline: BaselineOption = None,
+    junit: JunitOption = None,
+    markdown: MarkdownOption = None,
+    html: HtmlOption = None,
+    github: GithubOption = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score what an experiment put out with the suite's scorers as they are now; nothing is asked again.
+
+    Example: deskhand eval rescore latest evals/suite.toml
+    """
+    from deskhand_evals import Experiments, RunOptions, load_suite
+
+    folder = find_folder(ctx, workspace)
+    loaded = load_suite(_suite_path(suite, folder))
+    report = _run(loaded, folder, RunOptions(rescore=Experiments.of(folder).load(experiment).id, say=say))
+    before = _baseline(Experiments.of(folder), loaded, baseline)
+    finish(report, before, Outputs(junit, markdown, html, github, str(suite), _history(folder, html)), as_json)
 
 
 def gate(
@@ -106,7 +156,12 @@ def gate(
     experiments = Experiments.of(folder)
     loaded = None if baseline else load_suite(_suite_path(suite, folder))
     before = _baseline(experiments, loaded, baseline)
-    _finish(experiments.load(report), before, _Outputs(junit, markdown, html, github, str(suite)), as_json)
+    finish(
+        experiments.load(report),
+        before,
+        Outputs(junit, markdown, html, github, str(suite), _history(folder, html)),
+        as_json,
+    )
 
 
 def aa(
@@ -137,7 +192,7 @@ def aa(
     if not found:
         raise InputError(f"{suite}: no rule looks for a drop; add gate = {{ max_drop = 0.05 }} to a scorer")
     if as_json:
-        print_json({"report": tested.id, "rules": [_rule_json(rule) for rule in found]})
+        print_json({"report": tested.id, "rules": [rule_json(rule) for rule in found]})
         return
     print_table(
         ("measure", "cases", "repeats", "noise", "false FAIL", "drop", "seen", "open", "sees", "needs"),
@@ -154,11 +209,6 @@ def aa(
     )  # fmt: skip
     if any(rule.is_assumed for rule in found):
         say("note: the noise is assumed; run the suite with --repeats 3 to measure it, or name it with --noise")
-
-
-def _rule_json(rule: RuleTest) -> dict[str, Any]:
-    tests = {"same": rule.same._asdict(), "planted": rule.planted._asdict() if rule.planted else None}
-    return rule._asdict() | tests
 
 
 def list_experiments(ctx: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
@@ -195,13 +245,14 @@ def show(
     """
     from deskhand_evals import Experiments, verdict
 
-    found = Experiments.of(find_folder(ctx, workspace)).load(report)
+    folder = find_folder(ctx, workspace)
+    found = Experiments.of(folder).load(report)
     judged = verdict(found)
-    _Outputs(html=html).write(found, judged, None)
+    Outputs(html=html, history=_history(folder, html)).write(found, judged, None)
     if as_json:
-        print_json(_as_json(found, judged))
+        print_json(as_json_value(found, judged))
     else:
-        _print_report(found)
+        print_report(found)
 
 
 def compare(
@@ -235,6 +286,95 @@ def compare(
     )  # fmt: skip
 
 
+def best(
+    ctx: typer.Context,
+    measure: Annotated[str | None, typer.Argument(help="Such as 'recall'; else the first of the suite.")] = None,
+    part: Annotated[
+        str | None, typer.Option("--part", help="The part of the measure; else the first that has it.")
+    ] = None,
+    suite: Annotated[str | None, typer.Option("--suite", help="The suite's name; else that of the newest run.")] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="How many to show.")] = 10,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Rank experiments by a measure, and say which are surely worse than the best one.
+
+    Example: deskhand eval best recall --part retrieval
+    """
+    from deskhand_evals import Experiments
+    from deskhand_evals.ranking import rank
+
+    reports = Experiments.of(find_folder(ctx, workspace)).list()
+    name = suite or (reports[0].suite if reports else None)
+    rows = rank([report for report in reports if report.suite == name], part, measure)[:top]
+    if as_json:
+        print_json([row._asdict() for row in rows])
+    else:
+        print_ranked(rows)
+
+
+def sweep(
+    ctx: typer.Context,
+    suite: SuiteArgument = DEFAULT_SUITE,
+    choices: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting and its values, such as memory.top_k=4,8.")
+    ] = None,
+    measure: Annotated[str | None, typer.Option("--measure", help="Of quality; else the first of the part.")] = None,
+    part: PartOption = None,
+    live: LiveOption = False,
+    replay: ReplayOption = False,
+    record: RecordOption = False,
+    repeats: RepeatsOption = None,
+    concurrency: ConcurrencyOption = None,
+    html: HtmlOption = None,
+    svg: Annotated[Path | None, typer.Option("--svg", help="Write the plot of cost against quality there.")] = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a suite with every combination of settings; show which no other beats in quality, cost and latency.
+
+    A setting is a key of deskhand.toml, prompts.<name> with files, or part.<name>.options.<option>.
+
+    Example: deskhand eval sweep evals/suite.toml --part retrieval --set memory.top_k=4,8
+    """
+    from deskhand.errors import InputError
+    from deskhand.jsonio import write_atomic
+    from deskhand_evals import RunOptions, load_suite
+    from deskhand_evals.plots import frontier_svg
+    from deskhand_evals.ranking import choose, rank
+    from deskhand_evals.reports import sweep_page
+    from deskhand_evals.sweep import Sweep, grid, parse_choices
+
+    if not choices:
+        raise InputError("nothing to try; name settings, such as --set memory.top_k=4,8")
+    arms = grid(parse_choices(choices))
+    folder = find_folder(ctx, workspace)
+    loaded = load_suite(_suite_path(suite, folder))
+    options = RunOptions(
+        repeats=repeats, concurrency=concurrency, fresh=True, mode=_mode(live, replay, record),
+        only=tuple(part or ()), say=say,
+    )  # fmt: skip
+    reports = asyncio.run(Sweep(loaded, folder, options).run(arms))
+    chosen = choose(reports[0], part[0] if part else None, measure)
+    rows = rank(reports, chosen.part.name, chosen.measure.name)
+    title = f"{chosen.part.name} {chosen.measure.name}"
+    if svg:
+        write_atomic(svg, frontier_svg(rows, title, standalone=True))
+    if html:
+        write_atomic(html, sweep_page(loaded.file.name, title, rows))
+    if as_json:
+        print_json({"measure": title, "arms": [row._asdict() for row in rows]})
+    else:
+        print_ranked(rows, with_settings=True)
+
+
+def _history(folder: WorkspaceFolder, html: Path | None) -> list[Report]:
+    """Return the experiments that a page shows beside this one; none are read where no page is asked for."""
+    from deskhand_evals import Experiments
+
+    return Experiments.of(folder).list() if html else []
+
+
 def _suite_path(suite: Path, folder: WorkspaceFolder) -> Path:
     return suite if suite.is_file() or suite.is_absolute() else folder.root / suite
 
@@ -265,94 +405,31 @@ def _save(suite: Suite, report: Report, before: Report | None) -> Report:
     return before or report
 
 
-class _Outputs:
-    """Files and lines that were asked for."""
+def export(
+    ctx: typer.Context,
+    report: ReportArgument = "latest",
+    mlflow: Annotated[
+        str, typer.Option("--mlflow", envvar="MLFLOW_TRACKING_URI", help="An MLflow store: http://... or file:///...")
+    ] = "",
+    baseline: BaselineOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write an experiment to an MLflow store; one that is there already is not written again.
 
-    def __init__(
-        self,
-        junit: Path | None = None,
-        markdown: Path | None = None,
-        html: Path | None = None,
-        github: bool = False,
-        suite: str = "",
-    ) -> None:
-        self._junit, self._markdown, self._html, self._github, self._suite = junit, markdown, html, github, suite
+    Example: deskhand eval export latest --mlflow http://127.0.0.1:5000
+    """
+    from deskhand.errors import InputError
+    from deskhand_evals import Experiments
+    from deskhand_evals.mlflow_export import export_mlflow
 
-    def write(self, report: Report, verdict: Verdict, baseline: Report | None) -> None:
-        """Write them."""
-        from deskhand.jsonio import write_atomic
-        from deskhand_evals import reports
-
-        if self._junit:
-            write_atomic(self._junit, reports.junit_xml(report, verdict))
-        if self._markdown:
-            write_atomic(self._markdown, reports.markdown(report, verdict, baseline))
-        if self._html:
-            write_atomic(self._html, reports.html_page(report, verdict, baseline))
-        if self._github:
-            typer.echo(reports.github_annotations(report, verdict, file=self._suite), nl=False, err=True)
-
-
-def _finish(report: Report, baseline: Report | None, outputs: _Outputs, as_json: bool) -> None:
-    """Print a report and its verdict, and end with the verdict's exit code."""
-    from deskhand_evals import verdict
-
-    judged = verdict(report, baseline)
-    outputs.write(report, judged, baseline)
+    if not mlflow:
+        raise InputError("--mlflow: no store is named; give its address, such as --mlflow http://127.0.0.1:5000")
+    experiments = Experiments.of(find_folder(ctx, workspace))
+    found = experiments.load(report)
+    before = experiments.load(baseline) if baseline else None
+    run_id = export_mlflow(found, mlflow, baseline=before)
     if as_json:
-        print_json(_as_json(report, judged))
+        print_json({"experiment": found.id, "run_id": run_id, "store": mlflow})
     else:
-        _print_report(report)
-        _print_verdict(judged)
-    if judged.exit_code:
-        raise typer.Exit(judged.exit_code)
-
-
-def _as_json(report: Report, verdict: Verdict) -> dict[str, Any]:
-    from deskhand_evals.summary import summarize
-
-    parts = {}
-    for found in summarize(report):
-        measures = {line.measure.name: _figure_json(line.figure) for line in found.lines}
-        ece = {classes.scorer: classes.ece for classes in found.classes if classes.ece is not None}
-        parts[found.spec.name] = {
-            "n_cases": len(found.spec.case_ids), "repeats": found.spec.repeats, "n_failed": found.n_failed,
-            "cost_usd": found.cost_usd, "latency_p50_ms": found.latency_p50_ms, "measures": measures, "ece": ece,
-            "pass_hat_k": found.pass_hat_k, "problem": found.spec.problem or None,
-        }  # fmt: skip
-    head = {"id": report.id, "suite": report.suite, "outcome": verdict.outcome}
-    return head | {"parts": parts, "verdict": verdict.model_dump(mode="json")}
-
-
-def _figure_json(figure: Figure | None) -> dict[str, float] | None:
-    if figure is None:
-        return None
-    return {"value": figure.value, "low": figure.interval.low, "high": figure.interval.high}
-
-
-def _print_report(report: Report) -> None:
-    from deskhand_evals.summary import summarize
-
-    rows = []
-    for found in summarize(report):
-        for line in found.lines:
-            name, figure = f"{found.spec.name} {line.measure.name}", line.figure
-            size = f"{len(found.spec.case_ids)} x {found.spec.repeats}"
-            if figure is None:
-                rows.append((name, size, "not scored", "", found.n_failed))
-            else:
-                low, high = figure.interval
-                rows.append((name, size, f"{figure.value:.3f}", f"{low:.3f} to {high:.3f}", found.n_failed))
-    level = f"{report.gate.confidence:g}"
-    say(f"{report.suite} {report.id}")
-    print_table(("measure", "cases", "value", f"interval ({level})", "failed"), rows)
-
-
-def _print_verdict(verdict: Verdict) -> None:
-    print_table(
-        ("gate", "rule", "verdict", "why"),
-        ((f"{c.part} {c.measure}".strip(), c.rule, c.outcome, c.reason) for c in verdict.checks),
-    )
-    for line in verdict.changed:
-        say(f"changed since the baseline: {line}")
-    typer.echo(f"{verdict.outcome}: {verdict.n_rows} rows, {verdict.n_failed} failed")
+        say(f"{found.id}: MLflow run {run_id} in {mlflow}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
@@ -14,13 +15,18 @@ from deskhand_agents.reasons import reason
 
 _log = logging.getLogger(__name__)
 
+REJECTED = "rejected_answer"
+
 Task = TypeVar("Task")
 TaskIn = TypeVar("TaskIn", contravariant=True)
 T = TypeVar("T")
 
 
 class Strategy(Protocol[TaskIn, T]):
-    """One way to answer a task."""
+    """One way to answer a task.
+
+    One whose confidence is only what a model says of itself has ``is_self_reported = True``.
+    """
 
     @property
     def name(self) -> str:
@@ -64,9 +70,10 @@ class Cascade(Generic[Task, T]):
         """Return the first accepted answer; else the surest one, marked ``needs_human``; else one without a value.
 
         ``usage`` is the sum over all strategies tried. A strategy that could not answer is named in ``reasons``;
-        that alone does not ask for a person. Wrong input, an unusable store and a missed replay are raised on.
+        that alone does not ask for a person. So is why an answer without a value was rejected. Wrong input, an unusable
+        store and a missed replay are raised on.
         """
-        usage, notes, kept = Usage(), list[Reason](), list[Answer[T]]()
+        usage, notes, kept = Usage(), list[Reason](), list[tuple[Step[Task, T], Answer[T]]]()
         for step in self.steps:
             outcome = await self._try(step, task, ctx)
             if isinstance(outcome, Reason):
@@ -74,14 +81,17 @@ class Cascade(Generic[Task, T]):
                 continue
             usage += outcome.usage
             if step.accepts(outcome):
-                return replace(outcome, usage=usage, reasons=(*outcome.reasons, *notes))
-            kept.append(_with_shortfall(step, outcome))
-        return replace(self._best(kept), usage=usage).marked(*notes)
+                rejected = _rejected([answer for _, answer in kept])
+                return replace(outcome, usage=usage, reasons=(*outcome.reasons, *rejected, *notes))
+            kept.append((step, _with_shortfall(step, outcome)))
+        best = self._best(kept)
+        rejected = _rejected([answer for _, answer in kept if answer is not best])
+        return replace(best, usage=usage).marked(*rejected, *notes)
 
-    def _best(self, kept: list[Answer[T]]) -> Answer[T]:
+    def _best(self, kept: Sequence[tuple[Step[Task, T], Answer[T]]]) -> Answer[T]:
         if not kept:
             return Answer(value=None, confidence=0.0, strategy="none", reasons=(reason("no_answer", self.name),))
-        return max(kept, key=lambda answer: (answer.value is not None, answer.confidence))
+        return max(kept, key=lambda pair: _rank(*pair))[1]
 
     async def _try(self, step: Step[Task, T], task: Task, ctx: RunContext) -> Answer[T] | Reason:
         name = step.strategy.name
@@ -103,6 +113,17 @@ class Cascade(Generic[Task, T]):
             span[CONFIDENCE] = answer.confidence
             span |= {INPUT_TOKENS: answer.usage.prompt_tokens, OUTPUT_TOKENS: answer.usage.completion_tokens}
             return answer
+
+
+def _rank(step: Step[Task, T], answer: Answer[T]) -> tuple[bool, bool, float]:
+    """Return what answers are compared by: what a model says of itself does not beat a confidence that was measured."""
+    is_measured = answer.confidence > 0 and not getattr(step.strategy, "is_self_reported", False)
+    return (answer.value is not None, is_measured, answer.confidence)
+
+
+def _rejected(answers: Sequence[Answer[T]]) -> list[Reason]:
+    """Return why answers without a value were thrown away."""
+    return [why for answer in answers if answer.value is None for why in answer.reasons if why.code == REJECTED]
 
 
 def _with_shortfall(step: Step[Task, T], answer: Answer[T]) -> Answer[T]:

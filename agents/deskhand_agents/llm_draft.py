@@ -124,7 +124,7 @@ class LlmDraft:
     ) -> Answer[Draft]:
         n_backed = len(body.citations)
         if body.n_claims and not n_backed:
-            why = (reason("strategy_failed", f"{self.name}: none of {body.n_claims} sentences is backed"),)
+            why = (reason("rejected_answer", f"{self.name}: none of {body.n_claims} sentences is backed"),)
             return Answer(None, 0.0, self.name, usage=output.usage, evidence=output.evidence, reasons=why)
         open_questions = [q for number, q in enumerate(questions, start=1) if number not in body.answered]
         reasons = _reasons(body, n_open=len(open_questions), not_found=task.not_found)

@@ -6,8 +6,9 @@ The model's words are thrown away. What counts is what the tools returned, and w
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from deskhand.answers import Answer, Evidence, Finding, Reason, Usage
 from deskhand.context import RunContext
 from deskhand.errors import ToolFailed, ToolRetry
 from deskhand.fencing import fold
-from deskhand.interfaces import ChatModel
+from deskhand.interfaces import ChatModel, ToolCall
 from deskhand.jsonio import canonical_json
 from deskhand.schema import Json
 from deskhand_agents.llm_output import prompt_evidence, thread_text
@@ -85,10 +86,27 @@ class LlmResolver:
 
             from deskhand_models.chat import TierChat
 
+            _keep_langsmith_here()
             chat = TierChat(models=self._model, tier=self._prompt.tier, ctx=first.ctx)
             specs = [_spec(tool.name, tool.description, tool.parameters()) for tool in self._tools.tools]
             self._agent = create_agent(chat, specs, middleware=[_middleware()], context_schema=_Run)
         return self._agent
+
+
+def _keep_langsmith_here() -> None:
+    """Let LangSmith, which LangChain calls around every step, do its little work in place while nothing is traced.
+
+    Otherwise it does it in a thread, six times a run, which costs more than the work.
+    """
+    import langsmith
+    from langsmith.utils import tracing_is_enabled
+
+    async def here(default: Any, ctx: Context, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if tracing_is_enabled():
+            return await default(ctx, func, *args, **kwargs)
+        return ctx.run(func, *args, **kwargs)
+
+    langsmith.set_runtime_overrides(aio_to_thread=here)
 
 
 def _spec(name: str, description: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +131,7 @@ def _middleware() -> AgentMiddleware[Any, _Run]:
         async def awrap_tool_call(self, request: Any, handler: Any) -> Any:
             run: _Run = request.runtime.context
             call = request.tool_call
-            told = await run.call(str(call["name"]), call["args"])
+            told = await run.call(ToolCall(str(call["id"]), str(call["name"]), call["args"]))
             return ToolMessage(told, tool_call_id=call["id"], name=call["name"])
 
     return Limits()
@@ -139,6 +157,8 @@ class _Run:
     reasons: list[Reason] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: deque[ToolCall] = field(default_factory=deque)
+    told: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(deque))
 
     async def ask(self, messages: Sequence[BaseMessage | None], tools: Sequence[Any]) -> AIMessage:
         """Return the model's next message, within what is left of the time. Raises Unavailable."""
@@ -149,6 +169,8 @@ class _Run:
             self.tier, prompt, tools=tools, deadline_s=self.remaining_s, ctx=self.ctx
         )
         self.usage += completion.usage
+        self.waiting = deque(completion.tool_calls)
+        self.told.clear()
         return build_message(completion)
 
     def may_ask(self) -> bool:
@@ -167,14 +189,19 @@ class _Run:
     def _stop(self, what: str) -> None:
         self.reasons.append(reason("over_budget", f"looking up records was stopped after {what}"))
 
-    async def call(self, name: str, args: Mapping[str, Json]) -> str:
+    async def call(self, call: ToolCall) -> str:
         """Return what the model is told about a call. Nothing is called beyond the limits.
 
-        Calls that the model makes at once are carried out one after another: where an argument comes from depends on
-        what was read before, and a replay must come to the same.
+        LangGraph starts the calls of one message all at once, in no fixed order. They are carried out one after
+        another in the order of the message: where an argument comes from depends on what was read before, and a replay
+        must come to the same. Whoever has the turn also carries out what stands before its own call, so that no call
+        waits for one that never starts.
         """
         async with self.turn:
-            return await self._call(name, args)
+            while not self.told[call.id] and self.waiting:
+                first = self.waiting.popleft()
+                self.told[first.id].append(await self._call(first.name, first.args))
+            return self.told[call.id].popleft() if self.told[call.id] else await self._call(call.name, call.args)
 
     async def _call(self, name: str, args: Mapping[str, Json]) -> str:
         key = canonical_json([name, args])

@@ -62,7 +62,7 @@ class LlmSummary:
         text = normalise(output.value.text)
         problem = find_problem(text, thread, task)
         if problem:
-            why = (reason("strategy_failed", f"{self.name}: {problem}"),)
+            why = (reason("rejected_answer", f"{self.name}: {problem}"),)
             return Answer(None, 0.0, self.name, usage=output.usage, evidence=output.evidence, reasons=why)
         summary = Summary(text=text, method=self.name, language=task.language)
         return Answer(summary, 1.0, self.name, usage=output.usage, evidence=output.evidence)

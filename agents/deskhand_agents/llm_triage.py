@@ -42,6 +42,7 @@ class LlmTriage:
     """
 
     name = "llm"
+    is_self_reported = True
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ REASONS: dict[str, str] = {
     "strategy_unavailable": "A model or service did not answer; the next strategy was tried.",
     "over_budget": "A token, cost or time limit would be passed; the next strategy was tried.",
     "strategy_failed": "A strategy failed unexpectedly; the log has the details and the next one was tried.",
+    "rejected_answer": "What a model answered did not hold and was thrown away; the next strategy was tried.",
     "no_answer": "No strategy gave an answer.",
     "uncertified": "The only answer comes from a strategy that is never accepted without a person.",
     # resolve

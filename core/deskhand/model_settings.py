@@ -26,7 +26,7 @@ from deskhand.schema import Json, Model
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 Dollars = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-TransportName = Literal["direct", "litellm"]
+TransportName = Literal["direct", "litellm", "embedded"]
 TierName = Literal["small", "strong", "judge", "embed"]
 
 _PRICE_FORMS = 'write "free", or {input_per_million_usd = 0.15, output_per_million_usd = 0.60}'
@@ -59,7 +59,8 @@ class ModelSettings(Model):
         price: A price, or ``"free"``. There is no default: a model of unknown price is never called.
         api_base: The address up to and with ``/v1``; needed for the direct transport.
         key_env: The name of the environment variable that holds the key; none for a server without keys.
-        transport: ``direct`` where ``api_base`` is given, else ``litellm``.
+        transport: ``embedded`` where the model is ``embedded/...``, ``direct`` where ``api_base`` is given, else
+            ``litellm``.
         timeout_s: The most seconds one attempt may take.
         context_tokens: The most tokens of prompt and answer together.
         max_output_tokens: The most tokens of one answer.
@@ -69,6 +70,7 @@ class ModelSettings(Model):
         temperature: Sent when given; some reasoning models refuse it.
         json_schema: ``prompted`` for a server that has no structured output.
         tools: Whether the model calls tools.
+        drafts: Whether it may write text for customers. By default every model may but an embedded one.
         unmasked: Whether personal data may go to this model; otherwise it sees placeholders only.
         extra: More keys of the request, such as ``{reasoning_effort = "low"}``.
     """
@@ -87,6 +89,7 @@ class ModelSettings(Model):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     json_schema: Literal["native", "prompted"] = "native"
     tools: bool = True
+    drafts: bool | None = None
     unmasked: bool = False
     extra: dict[str, Json] = {}
 
@@ -122,6 +125,8 @@ class ModelSettings(Model):
     def _is_complete(self) -> ModelSettings:
         if self.transport == "direct" and self.api_base is None:
             raise ValueError('transport = "direct" needs api_base')
+        if (self.way == "embedded") != self.model.startswith("embedded/"):
+            raise ValueError("the transport embedded and a model embedded/... go together; correct one of them")
         if self.way == "litellm" and "/" not in self.model:
             raise ValueError(f"model {self.model!r} names no provider; write provider/{self.model}, or give api_base")
         if self.max_output_tokens >= self.context_tokens:
@@ -131,7 +136,16 @@ class ModelSettings(Model):
     @property
     def way(self) -> TransportName:
         """The transport that is used."""
-        return self.transport or ("direct" if self.api_base else "litellm")
+        if self.transport is not None:
+            return self.transport
+        if self.model.startswith("embedded/"):
+            return "embedded"
+        return "direct" if self.api_base else "litellm"
+
+    @property
+    def may_draft(self) -> bool:
+        """Whether it may write text for customers."""
+        return self.way != "embedded" if self.drafts is None else self.drafts
 
 
 class Tiers(Model):

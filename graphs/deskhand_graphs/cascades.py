@@ -20,6 +20,7 @@ from deskhand_agents import (
     Step,
     SummaryTask,
     TriageTask,
+    load_precedents,
 )
 
 if TYPE_CHECKING:
@@ -88,4 +89,6 @@ def build_drafter(workspace: Workspace) -> Cascade[DraftTask, Draft]:
         from deskhand_agents.llm_draft import LlmDraft
 
         steps.append(Step(LlmDraft(workspace.models, prompt, brand), threshold=0.0))
-    return Cascade("draft", (*steps, Step(QuoteDraft(brand, workspace.knowledge.encoder), threshold=0.0)))
+    precedents = load_precedents(workspace.folder.labelled.parent / "solved.jsonl")
+    quote = QuoteDraft(brand, workspace.knowledge.encoder, precedents)
+    return Cascade("draft", (*steps, Step(quote, threshold=0.0)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deskhand.errors import BudgetExceeded, Unavailable
@@ -22,7 +22,10 @@ from deskhand_models.structured import OutputSchema
 from deskhand_models.timing import Timing
 from deskhand_models.tokens import count_prompt, count_tokens, load_encoding
 from deskhand_models.transport import Attempt, NamedModel, Outgoing, Tokens, Transport
-from deskhand_models.wire import build_message
+from deskhand_models.wire import build_message, is_echo
+
+DRAFTING_AGENT = "draft"
+"""The agent whose text goes to customers."""
 
 _RETRIES = {
     Fault.rate_limited: 3,
@@ -98,8 +101,16 @@ class Attempts:
     refused_schemas: set[tuple[str, str]] = field(default_factory=set)
     """(model, schema) that a server refused natively; from then on it is asked for in words."""
 
-    async def answer(self, order: Sequence[NamedModel], prompt: Prompt, errand: Errand) -> Answered:
+    async def answer(
+        self, order: Sequence[NamedModel], prompt: Prompt, errand: Errand, *, are_more: bool = False
+    ) -> Answered:
         """Return the first usable answer of the models in ``order``.
+
+        Args:
+            order: Who is asked.
+            prompt: What is asked.
+            errand: For whom, and until when.
+            are_more: Whether other models will be asked when these fail; then time is left for them.
 
         Raises:
             BudgetExceeded: None answered, and at least one was too dear.
@@ -107,7 +118,7 @@ class Attempts:
         """
         if order and not load_encoding.cache_info().currsize:
             await asyncio.to_thread(load_encoding)
-        return await _Pursuit(self, prompt, errand).run(order)
+        return await _Pursuit(self, prompt, errand, are_more).run(order)
 
     def is_native(self, model: NamedModel, schema: OutputSchema) -> bool:
         """Tell whether ``model`` is asked natively for ``schema``."""
@@ -121,6 +132,7 @@ class _Pursuit:
     shared: Attempts
     prompt: Prompt
     errand: Errand
+    are_more: bool = False
     tried: list[str] = field(default_factory=list)
     too_dear: bool = False
     cost: int = 0
@@ -130,7 +142,7 @@ class _Pursuit:
 
     async def run(self, order: Sequence[NamedModel]) -> Answered:
         for place, model in enumerate(order, start=1):
-            self.is_last = place == len(order)
+            self.is_last = place == len(order) and not self.are_more
             try:
                 return await self._ask(model)
             except _PassedOver as exc:
@@ -169,6 +181,8 @@ class _Pursuit:
         settings = model.settings
         if self.prompt.tools and not settings.tools:
             raise _PassedOver("it does not call tools")
+        if self.errand.account.agent == DRAFTING_AGENT and not settings.may_draft:
+            raise _PassedOver("it does not write text for customers; set drafts = true to let it")
         key = read_key(settings.key_env) if settings.key_env else None
         if settings.key_env and key is None:
             raise _PassedOver(f"the environment variable {settings.key_env} is not set")
@@ -198,12 +212,11 @@ class _Pursuit:
         return body
 
     async def _load(self, model: NamedModel) -> None:
-        """Load the model's transport before anything is reserved and its time begins to count."""
-        try:
-            async with asyncio.timeout(self._time_left()):
-                await self.shared.transports[model.settings.way].load()
-        except TimeoutError as exc:
-            raise _PassedOver("no time was left before the deadline") from exc
+        """Load the model's transport before anything is reserved; the time of its first import is not the call's."""
+        now = self.shared.timing.monotonic
+        started = now()
+        await self.shared.transports[model.settings.way].load()
+        self.errand = replace(self.errand, deadline=self.errand.deadline + now() - started)
 
     async def _wait_for_admission(self, breaker: Breaker) -> None:
         """Return when the model may be asked. Raises _PassedOver when it is left alone or time is up."""
@@ -255,9 +268,12 @@ class _Pursuit:
         transport = self.shared.transports[outgoing.model.settings.way]
         try:
             async with asyncio.timeout(limit_s):
-                return await transport.send(outgoing)
+                attempt = await transport.send(outgoing)
         except TimeoutError as exc:
             raise AttemptFailed(Fault.timeout, f"no answer in {limit_s:.1f} s") from exc
+        if self.prompt.schema is None and is_echo(attempt, outgoing.body["messages"]):
+            raise AttemptFailed(Fault.echoed, "the answer repeats the prompt", tokens=attempt.tokens)
+        return attempt
 
     async def _pause(self, failure: AttemptFailed, outgoing: Outgoing, n: int) -> None:
         """Wait before the model is asked again. Raises _PassedOver when it is not."""

@@ -33,6 +33,8 @@ class Fault(StrEnum):
     auth = "auth"
     refused_request = "refused_request"
     content_filter = "content_filter"
+    not_installed = "not_installed"
+    echoed = "echoed"
 
 
 class AttemptFailed(Exception):

@@ -21,6 +21,7 @@ from deskhand_models.attempts import Answered, Attempts, Errand, Prompt
 from deskhand_models.breaker import Breakers
 from deskhand_models.budget import Budget
 from deskhand_models.direct import DirectTransport
+from deskhand_models.embedded import EmbeddedTransport
 from deskhand_models.ledger import Account, Ledger
 from deskhand_models.litellm_transport import LiteLLMTransport
 from deskhand_models.privacy import change_call, change_message, mask_answer
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def _transports() -> dict[TransportName, Transport]:
-    return {"direct": DirectTransport(), "litellm": LiteLLMTransport()}
+    return {"direct": DirectTransport(), "litellm": LiteLLMTransport(), "embedded": EmbeddedTransport()}
 
 
 @dataclass
@@ -137,28 +138,41 @@ class Models:
         # The clock is read directly: this runs only where nothing is replayed.
         account = Account(ctx.run_id, ctx.ticket_id, ctx.agent, tier, ctx.clock.now())
         errand = Errand(account, self.timing.monotonic() + deadline_s, ctx.vault)
-        order = self.models_of(tier)
-        answered = await self._attempts.answer(order, prompt, errand)
-        if prompt.schema is None or answered.attempt.tool_calls:
-            return _response([answered], mask_answer(answered.attempt.text, ctx.vault), ctx.vault)
-        try:
-            return _response([answered], _structured(answered, prompt.schema, ctx.vault), ctx.vault)
-        except NotInSchema as problem:
-            return await self._repair(order, prompt, errand, answered, problem)
+        return await self._ask_in_turn(list(self.models_of(tier)), prompt, errand)
 
-    async def _repair(
-        self, order: Sequence[NamedModel], prompt: Prompt, errand: Errand, first: Answered, problem: NotInSchema
-    ) -> Json:
-        assert prompt.schema is not None
-        turn = (change_message(message, _masking(errand.vault)) for message in repair_turn(first.attempt.text, problem))
-        again = Prompt((*prompt.messages, *turn), prompt.tools, prompt.schema)
-        first_again = [first.model, *(model for model in order if model != first.model)]
-        second = await self._attempts.answer(first_again, again, errand)
+    async def _ask_in_turn(self, order: list[NamedModel], prompt: Prompt, errand: Errand) -> Json:
+        """Ask the models until one answers in the schema; each that does not may repair its answer once."""
+        answers: list[Answered] = []
+        while True:
+            answers.append(await self._attempts.answer(order, prompt, errand))
+            if prompt.schema is None or answers[-1].attempt.tool_calls:
+                return _response(answers, mask_answer(answers[-1].attempt.text, errand.vault), errand.vault)
+            order = order[order.index(answers[-1].model) + 1 :]
+            try:
+                text = await self._in_schema(answers, prompt, prompt.schema, errand, are_more=bool(order))
+            except Unavailable:
+                if not order:
+                    raise
+            else:
+                return _response(answers, text, errand.vault)
+
+    async def _in_schema(
+        self, answers: list[Answered], prompt: Prompt, schema: OutputSchema, errand: Errand, *, are_more: bool
+    ) -> str:
+        """Return the last answer as JSON in the schema, repaired where it must be. Raises Unavailable."""
+        first = answers[-1]
         try:
-            return _response([first, second], _structured(second, prompt.schema, errand.vault), errand.vault)
+            return _structured(first, schema, errand.vault)
+        except NotInSchema as problem:
+            turn = repair_turn(first.attempt.text, problem)
+        masked = (change_message(message, _masking(errand.vault)) for message in turn)
+        again = Prompt((*prompt.messages, *masked), prompt.tools, schema)
+        answers.append(await self._attempts.answer([first.model], again, errand, are_more=are_more))
+        try:
+            return _structured(answers[-1], schema, errand.vault)
         except NotInSchema as exc:
             raise Unavailable(
-                f"{second.model.name}: answered twice, and not with a {prompt.schema.name}:"
+                f"{first.model.name}: answered twice, and not with a {schema.name}:"
                 f" {mask_answer(str(exc), errand.vault)}; use a model with structured output, or a stronger one"
             ) from exc
 

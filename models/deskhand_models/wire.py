@@ -12,6 +12,12 @@ from deskhand.jsonio import canonical_json
 from deskhand_models.faults import AttemptFailed, Fault, shorten
 from deskhand_models.transport import Attempt, Tokens
 
+_LEAST_ECHO = 40
+"""Characters of a message whose repetition is no answer; shorter ones may be one."""
+
+_ECHO_SHARE = 0.8
+"""How much of the longer one of message and answer the shorter one must be."""
+
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 """What local reasoning models put before their answer."""
 
@@ -116,6 +122,19 @@ def _check_usable(text: str, calls: Sequence[ToolCall], finish_reason: str) -> N
         raise AttemptFailed(Fault.truncated, "the answer was cut at max_output_tokens")
     if not text.strip() and not calls:
         raise AttemptFailed(Fault.empty, "the answer is empty")
+
+
+def is_echo(attempt: Attempt, messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a plain answer is little but one of the messages that were sent."""
+    said = " ".join(attempt.text.split())
+    if attempt.tool_calls or len(said) < _LEAST_ECHO:
+        return False
+    sent = (" ".join(str(message.get("content") or "").split()) for message in messages if message["role"] != "tool")
+    return any(
+        len(text) >= _LEAST_ECHO and min(len(text), len(said)) >= _ECHO_SHARE * max(len(text), len(said))
+        and (text in said or said in text)
+        for text in sent
+    )  # fmt: skip
 
 
 def read_tokens(usage: Any) -> Tokens | None:

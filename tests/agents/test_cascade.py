@@ -120,3 +120,23 @@ async def test_each_try_leaves_a_span(ctx):
 
 async def test_no_steps_is_an_answer_without_value(ctx):
     assert codes(await run(ctx)) == ["no_answer"]
+
+
+async def test_why_an_answer_was_rejected_is_kept_beside_the_one_that_stands(ctx):
+    thrown = answer(None, 0.0, "llm", reasons=(reason("rejected_answer", "llm: it repeats the prompt"),))
+    found = await run(ctx, Step(Says("llm", thrown), 0.0), Step(Says("b", answer("yes", 0.9)), 0.5))
+    assert (found.value, found.needs_human, codes(found)) == ("yes", False, ["rejected_answer"])
+
+
+async def test_rejected_answer_is_named_once_where_it_is_all_there_is(ctx):
+    thrown = answer(None, 0.0, "llm", reasons=(reason("rejected_answer", "llm: it repeats the prompt"),))
+    found = await run(ctx, Step(Says("llm", thrown), 0.0))
+    assert (found.value, codes(found).count("rejected_answer")) == (None, 1)
+
+
+@pytest.mark.parametrize(("measured", "kept"), [(0.3, "local"), (0.0, "model")])
+async def test_what_a_model_says_of_itself_does_not_beat_a_measured_confidence(ctx, measured, kept):
+    boaster = Says("llm", answer("model", 0.99, "llm"))
+    boaster.is_self_reported = True
+    found = await run(ctx, Step(Says("a", answer("local", measured)), None), Step(boaster, None))
+    assert (found.value, found.needs_human) == (kept, True)

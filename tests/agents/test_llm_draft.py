@@ -112,7 +112,7 @@ async def test_invention_beside_a_real_citation_is_left_out(write, lie):
 @pytest.mark.parametrize("lie", LIES)
 async def test_inventions_alone_have_no_value(write, lie):
     answer, _, _ = await write(lie, courtesy("Thank you."))
-    assert (answer.value, codes(answer), answer.confidence) == (None, ["strategy_failed"], 0.0)
+    assert (answer.value, codes(answer), answer.confidence) == (None, ["rejected_answer"], 0.0)
     assert answer.evidence
 
 

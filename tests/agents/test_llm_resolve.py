@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import date, timedelta
@@ -18,7 +19,7 @@ from deskhand.recorder import FileRecorder, load_recording, replay
 from deskhand.testing import FixedClock, SequentialIds
 from deskhand.tickets import Requester
 from deskhand_agents import ResolveTask
-from deskhand_agents.llm_resolve import LlmResolver, ResolveLimits, build_findings
+from deskhand_agents.llm_resolve import LlmResolver, ResolveLimits, _Run, build_findings
 from deskhand_agents.prompts import load_prompt
 from deskhand_tools import Policy, Scope, Tool, Toolbox, order_tools
 
@@ -86,6 +87,14 @@ class Puppet:
             return Completion(turn, "puppet", usage=USED)
         calls = tuple(ToolCall(f"c{n}-{i}", name, args) for i, (name, args) in enumerate(turn))
         return Completion("", "puppet", tool_calls=calls, usage=USED)
+
+
+class TwinCalls:
+    """A model that gives two calls the same id."""
+
+    async def complete(self, tier, messages, *, output_schema=None, tools=(), deadline_s, ctx):
+        calls = tuple(ToolCall("same", *order(name)) for name in ("HF-1001", "HF-1002"))
+        return Completion("", "twin", tool_calls=calls)
 
 
 LIMITS = ResolveLimits()
@@ -240,6 +249,36 @@ async def test_one_resolver_keeps_its_runs_apart(toolbox, view_of, ctx):
     foreign = scope_of("bob@example.com")
     second = await resolver(ResolveTask(view_of("HF-1001?"), foreign), ctx)
     assert (len(first.value.findings), second.value.findings) == (1, ())
+
+
+@pytest.mark.parametrize("started", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1), (3,)])
+async def test_calls_of_one_message_are_carried_out_in_its_order(toolbox, view_of, ctx, started):
+    calls = [order("HF-1001"), ("list_returns", {}), order("HF-1002"), ("refund", {"order_id": "HF-1001", "cents": 5})]
+    task = ResolveTask(view_of("HF-1001?"), scope_of())
+    run = _Run(Puppet(calls), "strong", toolbox, task, ctx, LIMITS, started=ctx.now())
+    message = await run.ask([], [])
+    wanted = [ToolCall(call["id"], call["name"], call["args"]) for call in message.tool_calls]
+    async with asyncio.timeout(5):
+        told = dict(zip(started, await asyncio.gather(*(run.call(wanted[n]) for n in started)), strict=True))
+    assert [finding.subject for finding in run.findings] == ["HF-1001", "RMA-3001", "HF-1002"]
+    assert told[3].startswith("proposed ")
+    assert all('"HF-1001"' in told[n] for n in started if n == 0)
+
+
+async def test_two_calls_with_one_id_are_both_told(toolbox, view_of, ctx):
+    task = ResolveTask(view_of("HF-1001?"), scope_of())
+    run = _Run(TwinCalls(), "strong", toolbox, task, ctx, LIMITS, started=ctx.now())
+    await run.ask([], [])
+    told = [await run.call(ToolCall("same", *order(name))) for name in ("HF-1001", "HF-1002")]
+    assert ['"HF-1001"' in told[0], '"HF-1002"' in told[1]] == [True, True]
+
+
+async def test_call_that_the_model_did_not_make_is_carried_out_after_those_it_made(toolbox, view_of, ctx):
+    task = ResolveTask(view_of("HF-1001?"), scope_of())
+    run = _Run(Puppet([order("HF-1001")]), "strong", toolbox, task, ctx, LIMITS, started=ctx.now())
+    await run.ask([], [])
+    assert '"HF-1002"' in await run.call(ToolCall("other", *order("HF-1002")))
+    assert [finding.subject for finding in run.findings] == ["HF-1001", "HF-1002"]
 
 
 async def test_replay_gives_the_same_answer(resolve, tmp_path):

@@ -63,7 +63,7 @@ async def test_summary_that_holds_goes_out_with_its_cost(summarize):
 async def test_what_the_thread_does_not_say_has_no_value(summarize, said, why):
     answer = await summarize(said)
     assert answer.value is None
-    assert [reason.code for reason in answer.reasons] == ["strategy_failed"]
+    assert [reason.code for reason in answer.reasons] == ["rejected_answer"]
     assert why in answer.reasons[0].detail
     assert answer.evidence
 

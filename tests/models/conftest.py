@@ -26,12 +26,14 @@ def _settings(names, base_url, *, way="direct", budget=None, tier="strong", over
 
 @pytest.fixture(scope="session")
 def litellm_is_loaded(tmp_path_factory):
-    """Make one call through LiteLLM, so that no deadline of a test has to pay for its imports."""
+    """Make a call through LiteLLM that fails and one that does not: both import more, in the time of the call."""
 
     async def call():
         async with (
-            FakeProvider() as provider,
-            Models(_settings(["m"], provider.base_url, way="litellm"), folder / "ledger.db") as models,
+            FakeProvider(retry_after_s=0.01) as provider,
+            Models(
+                _settings(["fault-rate-limited-x1"], provider.base_url, way="litellm"), folder / "ledger.db"
+            ) as models,
         ):
             await models.complete("strong", [ChatMessage("user", "x")], deadline_s=60, ctx=RunContext("warm"))
 

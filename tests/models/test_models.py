@@ -311,3 +311,34 @@ async def test_settings_of_a_model_reach_the_request(open_models, ask, ctx):
         body = provider.requests[0].body
         assert (body["temperature"], body["max_completion_tokens"], body["seed"]) == (0.0, 1024, 7)
         assert "max_tokens" not in body
+
+
+ECHOED = "Where is my parcel? It was sent ten days ago and tracking has not moved since."
+
+
+async def test_echoed_prompt_is_no_answer_and_the_next_model_is_asked(open_models, ask, ctx):
+    async with (
+        FakeProvider(scripts={"a": [Fault.echo], "b": ["It is on its way."]}) as provider,
+        open_models(["a", "b"], provider.base_url) as models,
+    ):
+        assert (await ask(models, ctx, ECHOED)).text == "It is on its way."
+        assert {row.key for row in models.ledger.costs("outcome")} == {"answered", "echoed"}
+
+
+async def test_model_that_cannot_repair_its_answer_hands_over_to_the_next(open_models, ask, ctx):
+    async with (
+        FakeProvider(scripts={"a": [Fault.prose, Fault.prose], "b": [GOOD]}) as provider,
+        open_models(["a", "b"], provider.base_url) as models,
+    ):
+        completion = await ask(models, ctx, output_schema=Verdict)
+        assert completion.parsed == Verdict.model_validate(GOOD)
+        assert (completion.model, completion.usage.n_calls) == ("openai/b", 3)
+        assert completion.usage.cost_usd == pytest.approx(models.ledger.spent_usd("run", "run-1"))
+
+
+async def test_model_that_fails_in_its_repair_turn_hands_over_to_the_next(open_models, ask, ctx):
+    async with (
+        FakeProvider(scripts={"a": [Fault.prose, Fault.unauthorized], "b": [GOOD]}) as provider,
+        open_models(["a", "b"], provider.base_url) as models,
+    ):
+        assert (await ask(models, ctx, output_schema=Verdict)).model == "openai/b"

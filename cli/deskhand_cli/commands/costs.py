@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from deskhand_cli.options import JsonOption, WorkspaceOption, find_folder
 from deskhand_cli.output import print_json, print_table, say
 
-Group = Literal["day", "run", "ticket", "agent", "model"]
+if TYPE_CHECKING:
+    from deskhand.config import WorkspaceFolder
+    from deskhand_models import CostRow
+
+Group = Literal["day", "run", "ticket", "agent", "model", "tier", "category"]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,9 +41,11 @@ def costs(
     folder = find_folder(ctx, workspace)
     ledger = Ledger(folder.ledger)
     try:
-        rows = ledger.costs(by, since=since)
+        rows = ledger.costs("run" if by == "category" else by, since=since)
     finally:
         ledger.close()
+    if by == "category":
+        rows = _by_category(folder, rows)
     if as_json:
         for row in rows:
             print_json(asdict(row))
@@ -48,6 +56,27 @@ def costs(
         say(f"in all: USD {total:.6f}; at most USD {cap:g} a day")
     else:
         say("nothing was spent on models")
+
+
+def _by_category(folder: WorkspaceFolder, rows: Sequence[CostRow]) -> list[CostRow]:
+    """Return the costs of runs by the category of their tickets, dearest first; "-" where none was found."""
+    from deskhand.errors import InputError
+    from deskhand_models import CostRow
+    from deskhand_runs import RunStore
+
+    by_category: dict[str, CostRow] = {}
+    with RunStore.open(folder) as store:
+        for row in rows:
+            try:
+                result = store.load(row.key).result
+            except InputError:  # not a run, such as an eval's, or one that is no longer kept
+                result = None
+            key = (result.triage.category if result and result.triage else None) or "-"
+            so_far = by_category.get(key, CostRow(key, 0, 0, 0, 0, 0.0, 0.0))
+            by_category[key] = CostRow(
+                key, *(a + b for a, b in zip(astuple(so_far)[1:], astuple(row)[1:], strict=True))
+            )
+    return sorted(by_category.values(), key=lambda row: (-row.cost_usd, row.key))
 
 
 def _cells(row: dict[str, object]) -> tuple[object, ...]:

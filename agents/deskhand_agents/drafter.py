@@ -9,24 +9,33 @@ from deskhand.answers import Answer, Citation, Draft, Evidence, Finding, Passage
 from deskhand.config import Brand
 from deskhand.context import RunContext
 from deskhand.interfaces import Encoder
+from deskhand.tickets import Role
 from deskhand.view import TicketView
 from deskhand_agents import replies
+from deskhand_agents.commitments import bare
 from deskhand_agents.conditions import Customer, know_customer
 from deskhand_agents.entities import EntityKind
 from deskhand_agents.injection import neutral_view
+from deskhand_agents.precedents import Precedents
 from deskhand_agents.questions import find_questions
-from deskhand_agents.quotes import Block, Line, Match, lines_of, match_questions
+from deskhand_agents.quotes import Block, Line, Match, depends_on_country, lines_of, match_questions
 from deskhand_agents.reasons import reason
 from deskhand_agents.records import records_to_state
 from deskhand_agents.resolver import named_records, topic_of
 from deskhand_agents.sentences import count_words
 from deskhand_agents.triage import classified_text, knows_language
 
-MAX_QUOTED_WORDS = 200
+MAX_QUOTED_WORDS = 220
 """What a reply quotes at most; the first block always fits."""
 
-MAX_PER_QUESTION = 6
+MAX_BODY_WORDS = 290
+"""What records and quotes take together at most, so that the whole is not too long for the checker."""
+
+MAX_PER_QUESTION = 12
 MAX_QUESTION_CHARS = 100
+
+N_ASKED_ABOUT = 2
+"""How many of a question's best blocks may make us ask for the country."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,9 @@ class QuoteDraft:
 
     name = "quote"
 
-    def __init__(self, brand: Brand, encoder: Encoder) -> None:
-        self._brand, self._encoder = brand, encoder
+    def __init__(self, brand: Brand, encoder: Encoder, precedents: Precedents | None = None) -> None:
+        """Take what was usual before from ``precedents``; without them no article is more usual than another."""
+        self._brand, self._encoder, self._precedents = brand, encoder, precedents or Precedents()
 
     async def __call__(self, task: DraftTask, ctx: RunContext) -> Answer[Draft]:
         """Return the draft; confidence is the mean similarity of what answers times the share answered."""
@@ -76,7 +86,9 @@ class QuoteDraft:
         questions = find_questions(task.view)
         customer = know_customer(task.view, task.findings, task.passages)
         text = classified_text(task.view)
-        matches = await match_questions(questions, text, task.passages, self._encoder, ctx, customer)
+        category = task.triage.category if task.triage else None
+        usual = self._precedents.worth(category, (passage.source_id for passage in task.passages))
+        matches = await match_questions(questions, text, task.passages, self._encoder, ctx, customer, usual)
         return self._compose(task, matches, customer, language)
 
     def _compose(self, task: DraftTask, matches: Sequence[Match], customer: Customer, language: str) -> Answer[Draft]:
@@ -85,10 +97,11 @@ class QuoteDraft:
         reply.paragraphs += [replies.greet(self._brand, name, language), replies.THANKS]
         _add_records(reply, task)
         answered = [match for match in matches if match.blocks]
-        for block in _chosen(answered, customer):
+        room = min(MAX_QUOTED_WORDS, MAX_BODY_WORDS - sum(count_words(text) for text in reply.paragraphs))
+        for block in _chosen(answered, customer, room, _said(task.view)):
             _add_block(reply, block, customer)
         _add_open(reply, matches, [match for match in matches if not match.blocks])
-        _add_request(reply, task)
+        _add_request(reply, task, answered, customer)
         reply.paragraphs += [part for part in (replies.NEXT_STEP, self._brand.signature or self._brand.name) if part]
         draft = Draft(text="\n\n".join(reply.paragraphs), citations=tuple(reply.citations), language=language)
         codes = {found.code for found in reply.reasons}
@@ -132,8 +145,15 @@ def _add_records(reply: _Reply, task: DraftTask) -> None:
         reply.paragraphs.append("\n".join(sentences))
 
 
-def _chosen(answered: Sequence[Match], customer: Customer) -> list[Block]:
-    """Return the blocks to quote: every question's best before any second one, as many as a reply may hold.
+def _said(view: TicketView) -> str:
+    """Return what we wrote in this thread before, for comparing: it need not be said again."""
+    return bare(" ".join(turn.text for turn in view.turns if turn.role is Role.agent))
+
+
+def _chosen(answered: Sequence[Match], customer: Customer, room: int, said: str) -> list[Block]:
+    """Return the blocks to quote: every question's best before any second one, up to ``room`` words.
+
+    One that was ``said`` in this thread is not said again.
 
     They come in the order of the questions, and those of one article as they stand there.
     """
@@ -141,8 +161,9 @@ def _chosen(answered: Sequence[Match], customer: Customer) -> list[Block]:
     n_words = 0
     ranked = [match.blocks[rank] for rank in range(MAX_PER_QUESTION) for match in answered if rank < len(match.blocks)]
     for block in ranked:
-        own = sum(count_words(line.text) for line in lines_of(block.choose(), customer))
-        if own and block.place not in taken and (not taken or n_words + own <= MAX_QUOTED_WORDS):
+        lines = lines_of(block.choose(), customer)
+        own = 0 if all(bare(line.text) in said for line in lines) else sum(count_words(line.text) for line in lines)
+        if own and block.place not in taken and (not taken or n_words + own <= room):
             taken[block.place] = block
             n_words += own
     order = list(dict.fromkeys(block.passage.source_id for block in taken.values()))
@@ -184,7 +205,7 @@ def _shown(question: str) -> str:
     return text if len(text) <= MAX_QUESTION_CHARS else f"{text[: MAX_QUESTION_CHARS - 1].rstrip()}…"
 
 
-def _add_request(reply: _Reply, task: DraftTask) -> None:
+def _add_request(reply: _Reply, task: DraftTask, answered: Sequence[Match], customer: Customer) -> None:
     """Ask for the one thing that is missing, if any."""
     if task.not_found:
         ids = ", ".join(task.not_found)
@@ -195,3 +216,8 @@ def _add_request(reply: _Reply, task: DraftTask) -> None:
     if topic is EntityKind.order and not task.findings and not named_records(task.view):
         reply.paragraphs.append(replies.ASK_ORDER)
         reply.reasons.append(reason("missing_fact", "order number"))
+        return
+    best = (block for match in answered for block in match.blocks[:N_ASKED_ABOUT])
+    if any(depends_on_country(block.choose(), customer) for block in best):
+        reply.paragraphs.append(replies.ASK_COUNTRY)
+        reply.reasons.append(reason("missing_fact", "country"))

@@ -17,12 +17,24 @@ HANDED_ON = "I have passed it to a colleague who can check it."
 ASK_ORDER = "Could you send us your order number?"
 NOT_FOUND = "I could not find {ids} under your account."
 ASK_ID = "Could you check the number for us?"
+ASK_COUNTRY = "Which country do you live in?"
 NEXT_STEP = "If anything is unclear, just reply to this message."
 HOLDING = "I want to give you a correct answer, and I could not find one in our articles."
 
 OWN = tuple(
     re.compile(re.escape(text).replace(r"\{question\}", ".*").replace(r"\{ids\}", ".*"), re.DOTALL)
-    for text in (THANKS, OPEN_QUESTION, PARTLY, HANDED_ON, ASK_ORDER, NOT_FOUND, ASK_ID, NEXT_STEP, HOLDING)
+    for text in (
+        THANKS,
+        OPEN_QUESTION,
+        PARTLY,
+        HANDED_ON,
+        ASK_ORDER,
+        NOT_FOUND,
+        ASK_ID,
+        ASK_COUNTRY,
+        NEXT_STEP,
+        HOLDING,
+    )
 )
 """Sentences of ours that state no fact."""
 

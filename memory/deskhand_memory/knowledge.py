@@ -16,6 +16,7 @@ from deskhand.config import WorkspaceFolder
 from deskhand.errors import InputError, StoreError
 from deskhand.interfaces import Encoder
 from deskhand_memory.articles import Audience, find_files
+from deskhand_memory.cases import SOLVED, Cases, build_cases
 from deskhand_memory.encoder import load_encoder
 from deskhand_memory.index import ChromaIndex, ExactIndex, Index, IndexFailed
 from deskhand_memory.ingest import IngestReport, Progress, file_name, file_state, ingest, recipe_of
@@ -33,6 +34,7 @@ class _Loaded:
     stamp: str
     articles: Mapping[int, StoredArticle]
     index: Index
+    cases: Cases
 
 
 class Knowledge:
@@ -114,9 +116,11 @@ class Knowledge:
         return report
 
     def is_stale(self) -> bool:
-        """Return whether the ``knowledge`` folder differs from what was ingested, by names, times and sizes."""
+        """Return whether articles or solved tickets differ from what was ingested, by names, times and sizes."""
         stored = {name: state for name, state in self._store.files().items() if not Path(name).is_absolute()}
         files = find_files([self._articles_folder]) if self._articles_folder.exists() else []
+        solved = self._root / SOLVED
+        files += [solved] if solved.is_file() else []
         try:
             return stored != {file_name(path, self._root): file_state(path) for path in files}
         except InputError:  # a file vanished between the two looks
@@ -138,7 +142,8 @@ class Knowledge:
 
         Passages that have an identifier of the query to the letter (at most three) come first, whatever their
         similarity; the others follow by score: half the passage's cosine, half its article's, and a little for words
-        that they share with the query. Equal ones have a fixed order.
+        that they share with the query. Articles that answered solved tickets like it move up in the order. Equal ones
+        have a fixed order.
 
         Args:
             query: Plain text; one longer than the encoder reads is read in windows.
@@ -164,10 +169,10 @@ class Knowledge:
             loaded = self._load()
             articles = eligible(loaded.articles, wanted)
             try:
-                return rank(self._store, loaded.index, articles, query, vector, wanted)
+                return rank(self._store, loaded.index, articles, query, vector, wanted, loaded.cases)
             except IndexFailed as exc:
                 self._without_chroma, self._loaded = str(exc), None
-                return rank(self._store, self._load().index, articles, query, vector, wanted)
+                return rank(self._store, self._load().index, articles, query, vector, wanted, loaded.cases)
 
     def passages(self, source_id: str, version: int | None = None) -> list[Passage]:
         """Return all passages of an article in its order, whoever may read it, with score 1.
@@ -251,7 +256,8 @@ class Knowledge:
         """Return the articles and the index of what the store holds now."""
         stamp = self._store.fingerprint()
         if self._loaded is None or self._loaded.stamp != stamp:
-            self._loaded = _Loaded(stamp, self._store.articles(), self._index())
+            cases = build_cases([*self._store.cases().values()])
+            self._loaded = _Loaded(stamp, self._store.articles(), self._index(), cases)
         return self._loaded
 
     def _index(self) -> Index:

@@ -9,6 +9,7 @@ from datetime import date
 
 from deskhand.answers import Passage
 from deskhand_memory.articles import Audience
+from deskhand_memory.cases import NO_CASES, Cases
 from deskhand_memory.index import Index
 from deskhand_memory.store import Store, StoredArticle, StoredChunk, Vector
 
@@ -25,6 +26,13 @@ LEXICAL_WEIGHT = 0.15
 
 IDENTIFIER_BONUS = 0.3
 """What a passage gains that has an identifier of the query to the letter."""
+
+CASE_WEIGHT = 0.2
+"""What each point of cosine to the nearest solved ticket is worth in the order to the articles that answered it.
+
+It is no part of a score, which says how near the passage itself is. On 146 development tickets, asked in up to three
+ways and each without itself among the solved ones, recall@5 rose from 85.1 to 87.7 %.
+"""
 
 _WORD = re.compile(r"[^\W_]+(?:[-./_][^\W_]+)*")
 _PLACEHOLDER = re.compile(r"\[[A-Z]+(?:_\d+)?\]")
@@ -69,11 +77,12 @@ class _Hit:
     pk: int
     n: int
     n_identifiers: int
+    worth: float
 
     @property
     def order(self) -> tuple[int, float, str, int, int]:
-        """Most identifiers first, then the best score; equal ones by article, newest version and place."""
-        return (-self.n_identifiers, -self.passage.score, self.article.id, -self.article.version, self.n)
+        """Most identifiers first, then the best; equal ones by article, newest version and place."""
+        return (-self.n_identifiers, -self.worth, self.article.id, -self.article.version, self.n)
 
 
 def identifiers(query: str) -> list[str]:
@@ -122,13 +131,19 @@ def _may_be_shown(article: StoredArticle, wanted: Wanted) -> bool:
 
 
 def rank(
-    store: Store, index: Index, articles: Mapping[int, StoredArticle], query: str, vector: Vector, wanted: Wanted
+    store: Store,
+    index: Index,
+    articles: Mapping[int, StoredArticle],
+    query: str,
+    vector: Vector,
+    wanted: Wanted,
+    cases: Cases = NO_CASES,
 ) -> list[Passage]:
     """Return the passages for ``query``, best first. ``articles`` are those that may be shown.
 
     Ranked are the chunks nearest to the query and those that share most words with it.
     """
-    scorer = _Scorer(articles, vector, _shared_words(store, articles, query))
+    scorer = _Scorer(articles, vector, _shared_words(store, articles, query), cases.similarities(vector))
     lexical = _lexical(store, scorer, query, wanted)
     n = 4 * wanted.top_k + len(lexical) + 16
     while True:
@@ -171,11 +186,15 @@ def _lexical(store: Store, scorer: _Scorer, query: str, wanted: Wanted) -> list[
 
 @dataclass(frozen=True)
 class _Scorer:
-    """Scores chunks for one query. ``words`` holds how well some of them match its words, 0 to 1."""
+    """Scores chunks for one query.
+
+    ``words`` holds how well some of them match its words, ``solved`` how near articles' solved tickets are, 0 to 1.
+    """
 
     articles: Mapping[int, StoredArticle]
     vector: Vector
     words: Mapping[int, float]
+    solved: Mapping[str, float]
 
     def hits(self, chunks: Iterable[StoredChunk], counts: Mapping[int, int] | None = None) -> list[_Hit]:
         """Return those of articles that may be shown. ``counts`` says how many identifiers each has."""
@@ -189,7 +208,8 @@ class _Scorer:
         score += LEXICAL_WEIGHT * self.words.get(chunk.pk, 0.0) + IDENTIFIER_BONUS * bool(n_identifiers)
         found_by = "lexical" if n_identifiers else "dense"
         passage = build_passage(chunk, article, max(-1.0, min(1.0, round(score, 6))), found_by)
-        return _Hit(passage, article, chunk.pk, chunk.n, n_identifiers)
+        worth = passage.score + CASE_WEIGHT * self.solved.get(article.id, 0.0)
+        return _Hit(passage, article, chunk.pk, chunk.n, n_identifiers, worth)
 
 
 def _cosine(a: Vector, b: Vector) -> float:

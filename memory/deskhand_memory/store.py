@@ -47,6 +47,9 @@ CREATE TABLE units (
     PRIMARY KEY (hash, article)) WITHOUT ROWID;
 CREATE INDEX units_article ON units (article);
 """,
+        """
+CREATE TABLE cases (hash TEXT PRIMARY KEY, articles TEXT NOT NULL, vector BLOB NOT NULL) WITHOUT ROWID;
+""",
     ),
 )
 
@@ -152,7 +155,7 @@ class Store:
                 connection.execute("ROLLBACK")
 
     def fingerprint(self) -> str:
-        """Return the hash of all articles and of how they were cut and embedded; equal content, equal hash."""
+        """Return the hash of all articles and cases and of how they were embedded; equal content, equal hash."""
         with self.reading() as connection:
             row = connection.execute("SELECT value FROM meta WHERE key = 'fingerprint'").fetchone()
         return str(row[0]) if row else content_hash([])
@@ -245,6 +248,12 @@ class Store:
         with self.reading() as connection:
             rows = connection.execute(sql, (json.dumps(sorted(hashes)),)).fetchall()
         return {hashed: np.frombuffer(vector, np.float32) for hashed, vector in rows}
+
+    def cases(self) -> dict[str, tuple[tuple[str, ...], Vector]]:
+        """Return the articles and the vector of each solved ticket, by the hash of what it was made of."""
+        with self.reading() as connection:
+            rows = connection.execute("SELECT hash, articles, vector FROM cases ORDER BY hash").fetchall()
+        return {row[0]: (tuple(json.loads(row[1])), np.frombuffer(row[2], np.float32)) for row in rows}
 
     def find_phrase(self, phrase: str, limit: int) -> list[int]:
         """Return the primary keys of at most ``limit`` chunks that have ``phrase`` in their text, else in their title.
@@ -358,6 +367,12 @@ class Writer:
             self._connection.execute(f"DELETE FROM {table} WHERE {same}", key)  # noqa: S608 - constants
         self._connection.execute("DELETE FROM articles WHERE id = ? AND version = ?", key)
 
+    def put_cases(self, cases: Mapping[str, tuple[tuple[str, ...], Vector]]) -> None:
+        """Store these solved tickets in place of those that were stored."""
+        self._connection.execute("DELETE FROM cases")
+        rows = [(hashed, json.dumps(articles), _blob(vector)) for hashed, (articles, vector) in cases.items()]
+        self._connection.executemany("INSERT INTO cases VALUES (?, ?, ?)", rows)
+
     def rebuild_text(self) -> None:
         """Make the full-text index again."""
         self._connection.execute("DELETE FROM chunks_text")
@@ -371,7 +386,9 @@ class Writer:
         rows = self._connection.execute(
             "SELECT id, version, hash, recipe FROM articles ORDER BY id, version"
         ).fetchall()
-        self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('fingerprint', ?)", (content_hash(rows),))
+        cases = self._connection.execute("SELECT hash FROM cases ORDER BY hash").fetchall()
+        seen = [*rows, *cases]
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('fingerprint', ?)", (content_hash(seen),))
 
 
 def article_states(connection: sqlite3.Connection) -> dict[tuple[str, int], ArticleState]:

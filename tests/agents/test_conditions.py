@@ -113,3 +113,48 @@ def test_countries_and_currencies_are_found_by_their_names():
     assert "DE" in countries_in("all EU countries")
     assert currencies_in("EUR 5, £3 and $2") == {"EUR", "GBP", "USD"}
     assert (currency_of("FI"), currency_of("JP")) == ("EUR", None)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "short"),
+    [
+        ("10% off from EUR 50 (GBP 45, USD 55), not on plans.", "10% off from GBP 45, not on plans."),
+        ("In Norway and the UK the limit is 10 days.", "In Norway and the UK the limit is 10 days."),
+    ],
+)
+def test_sentence_is_cut_only_where_it_stays_one(sentence: str, short: str):
+    assert BRITISH.shorten(sentence) == short
+
+
+def test_prices_in_brackets_are_left_out_while_the_currency_is_unknown():
+    sentence = "The label (EUR 6.90, GBP 5.90 or USD 14.90, more for a Terrace) is taken off."
+    assert Customer().shorten(sentence) == "The label is taken off."
+    assert BRITISH.shorten(sentence) == "The label (GBP 5.90, more for a Terrace) is taken off."
+
+
+@pytest.mark.parametrize(
+    ("text", "country", "currency"),
+    [
+        ("I live in Leeds.", "GB", "GBP"),
+        ("It goes to Bergen.", "NO", "NOK"),
+        ("We are in Texas.", "US", "USD"),
+        ("It was 175 pounds.", "GB", "GBP"),
+        ("It was 20 euros.", None, "EUR"),
+        ("Paris or London or Rome?", None, None),
+    ],
+)
+def test_places_and_spoken_currencies_tell_the_country(view_of, text: str, country: str | None, currency: str | None):
+    customer = know_customer(view_of(text), (), ())
+    assert (customer.countries, customer.currency) == (frozenset({country} if country else ()), currency)
+
+
+def test_columns_by_country_are_unclear_only_while_the_country_is_unknown():
+    headers = ["EU", "UK", "Days"]
+    assert (Customer().regional_columns(headers), BRITISH.regional_columns(headers)) == ({0, 1}, frozenset())
+    assert Customer().regional_columns(["UK", "Days"]) == frozenset()
+
+
+def test_ticket_that_names_a_record_of_theirs_is_known(view_of):
+    record = Finding(tool="get_order", subject="HF-212121", facts={"order_id": "HF-212121"})
+    assert know_customer(view_of("Where is HF-212121?"), (record,), ()).names_record
+    assert not know_customer(view_of("Where is it?"), (record,), ()).names_record

@@ -207,3 +207,19 @@ async def test_record_nobody_asked_about_is_not_listed(write):
     assert "HF-1001" in asked.value.text
     other = await write("Can I return a product that is not empty?", findings=(listed,))
     assert "HF-1001" not in other.value.text
+
+
+FEES = RETURNS.model_copy(
+    update={"text": "The fee is taken off.\n\n| Reason | EU | UK |\n|---|---|---|\n| Changed my mind | 6.90 | 5.90 |"}
+)
+
+
+async def test_country_is_asked_for_where_the_answer_depends_on_it(write):
+    text = "I changed my mind, what is the fee for a return?"
+    unknown = await write(text, passages=(FEES,))
+    assert "Which country do you live in?" in unknown.value.text
+    assert "5.90" not in unknown.value.text
+    assert codes(unknown) == ["missing_fact"]
+    known = await write(f"{text} I am in the UK.", passages=(FEES,))
+    assert "UK: 5.90" in known.value.text
+    assert "Which country" not in known.value.text

@@ -99,3 +99,39 @@ def test_row_is_said_as_a_sentence_and_quoted_as_it_stands(unit: Unit, lines: li
 
 def test_marks_and_list_signs_do_not_stand_in_a_reply():
     assert plain("- **Wait** for `it`") == "Wait for it"
+
+
+FEES = """| Reason | EU | UK |
+|---|---|---|
+| Changed my mind | EUR 6.90 | GBP 5.90 |
+"""
+
+
+async def test_row_with_a_fee_for_each_region_is_not_quoted_while_the_country_is_unknown(encoder, ctx):
+    ask = "I changed my mind, what is the fee for a return?"
+    fees = passage(FEES, title="Fee for a return")
+    assert await quoted(ask, encoder, ctx, fees) == []
+    assert await quoted(ask, encoder, ctx, fees, customer=GERMAN) == ["Changed my mind: EU: EUR 6.90."]
+
+
+async def test_second_half_of_an_answer_is_quoted_though_it_shares_no_word_with_the_question(encoder, ctx):
+    text = "A parcel without a delivery scan for 7 days is lost.\n\nYou choose between money and a new one."
+    ask = "Is my parcel lost?"
+    assert len(await quoted(ask, encoder, ctx, passage(text))) == 2
+
+
+async def test_ticket_about_a_record_needs_less_evidence(encoder, ctx):
+    found = passage("We refund an order within 5 days.", score=0.5)
+    ask = "When do I get the refund of my order?"
+    assert await quoted(ask, encoder, ctx, found) == []
+    assert await quoted(ask, encoder, ctx, found, customer=Customer(names_record=True)) == [found.text]
+
+
+async def test_usual_article_comes_first(encoder, ctx):
+    rare = passage("We refund an order within 5 days of a return.", id="a@1#1", source_id="a")
+    usual = passage("We refund an order within 9 days of a return.", id="b@1#1", source_id="b")
+    ask = "Within how many days of a return do you refund my order?"
+    question = [Question(ask, ask)]
+    for precedents, first in (({"a": -3.0, "b": -0.1}, "b"), ({"a": -0.1, "b": -3.0}, "a")):
+        (match,) = await match_questions(question, ask, (rare, usual), encoder, ctx, Customer(), precedents)
+        assert match.blocks[0].passage.source_id == first

@@ -24,7 +24,7 @@ layers: .venv/installed
 	$(BIN)/lint-imports --no-cache
 
 unit: .venv/installed
-	$(BIN)/python -m pytest -q --cov --cov-report=term
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --cov --cov-report=term
 
 format: .venv/installed
 	$(BIN)/ruff check --fix-only -q .

@@ -71,7 +71,8 @@ def as_json_value(report: Report, verdict: Verdict) -> dict[str, Any]:
         ece = {classes.scorer: classes.ece for classes in found.classes if classes.ece is not None}
         parts[found.spec.name] = {
             "n_cases": len(found.spec.case_ids), "repeats": found.spec.repeats, "n_failed": found.n_failed,
-            "cost_usd": found.cost_usd, "latency_p50_ms": found.latency_p50_ms, "measures": measures, "ece": ece,
+            "cost_usd": found.cost_usd, "n_tokens": found.n_tokens, "eval_usd": found.eval_usd,
+            "eval_tokens": found.eval_tokens, "latency_p50_ms": found.latency_p50_ms, "measures": measures, "ece": ece,
             "pass_hat_k": found.pass_hat_k, "problem": found.spec.problem or None,
         }  # fmt: skip
     head = {"id": report.id, "suite": report.suite, "outcome": verdict.outcome}
@@ -101,12 +102,16 @@ def print_report(report: Report) -> None:
     level = f"{report.gate.confidence:g}"
     say(f"{report.suite} {report.id}")
     print_table(("measure", "cases", "value", f"interval ({level})", "failed"), rows)
+    if report.n_tokens or report.cost_usd:
+        judged = f", {report.eval_usd:.4f} of it for judges and customers" if report.eval_usd else ""
+        say(f"models: {report.cost_usd:.4f} USD, {report.n_tokens:,} tokens{judged}")
 
 
 def _print_verdict(verdict: Verdict) -> None:
     print_table(
         ("gate", "rule", "verdict", "why"),
         ((f"{c.part} {c.measure}".strip(), c.rule, c.outcome, c.reason) for c in verdict.checks),
+        whole=("rule", "verdict"),
     )
     for line in verdict.changed:
         say(f"changed since the baseline: {line}")
@@ -129,12 +134,17 @@ def print_ranked(rows: Sequence[Ranked], *, with_settings: bool = False) -> None
                 _short(row) if with_settings else row.id,
                 "" if row.value is None else f"{row.value:.3f} [{row.value_low:.3f}, {row.value_high:.3f}]",
                 "" if row.difference is None else f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]",
-                f"{row.cost_usd:.5f} USD {row.latency_ms:.0f} ms", row.n_failed, row.note or _mark(row),
+                f"{row.cost_usd:.5f} USD {row.latency_ms:.0f} ms{_to_measure(row)}", row.n_failed,
+                row.note or _mark(row),
             )
             for row in rows
         ),
-        whole=("value",),
+        whole=("value", first),
     )  # fmt: skip
+
+
+def _to_measure(row: Ranked) -> str:
+    return f", and {row.eval_usd:.5f} USD to measure" if row.eval_usd else ""
 
 
 def _short(row: Ranked) -> str:

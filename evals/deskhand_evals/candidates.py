@@ -21,7 +21,7 @@ from deskhand_evals.masking import CaseMask
 if TYPE_CHECKING:
     from deskhand.answers import Draft
 
-Kind = Literal["triage", "retrieval", "drafts"]
+Kind = Literal["triage", "retrieval", "drafts", "summaries"]
 MAX_FACT_CHARS = 500
 
 _VALUE = re.compile(
@@ -123,8 +123,8 @@ def build_candidate(record: RunRecord, kind: Kind, folder: WorkspaceFolder, adde
     """Return a run as a candidate case, masked.
 
     ``drafts``: what a reviewer approved or wrote is the expected reply; sentences they added are facts it must state,
-    sentences they removed are facts it must not. ``triage`` and ``retrieval``: what the run itself answered, for a
-    person to correct.
+    sentences they removed are facts it must not. ``triage``, ``retrieval`` and ``summaries``: what the run itself
+    answered, for a person to correct.
 
     Raises:
         InputError: The run has no result, or nothing that such a case could expect.
@@ -133,7 +133,7 @@ def build_candidate(record: RunRecord, kind: Kind, folder: WorkspaceFolder, adde
         raise InputError(f"{record.run_id}: has no result; choose a run that parked or is done")
     mask = CaseMask(record.ticket, keep=[folder.config.brand.name, folder.config.brand.signature])
     name = f"{record.run_id}-{kind}"
-    build = {"triage": _triage, "retrieval": _retrieval, "drafts": _drafts}[kind]
+    build = {"triage": _triage, "retrieval": _retrieval, "drafts": _drafts, "summaries": _summaries}[kind]
     sample, why = build(record, mask, name)
     checked = validate(KINDS[kind], {"id": name} | sample, name)
     plain = cast(dict[str, Json], checked.model_dump(mode="json", exclude_defaults=True) | _required(checked))
@@ -185,6 +185,18 @@ def _drafts(record: RunRecord, mask: CaseMask, name: str) -> tuple[dict[str, Any
     }
     verb = "edited" if removed or (draft and reply != draft.text) else "approved"
     return sample, f"a reviewer {verb} the reply; see that every fact is one that any good reply states"
+
+
+def _summaries(record: RunRecord, mask: CaseMask, name: str) -> tuple[dict[str, Any], str]:
+    from deskhand_agents.sentences import body_sentences
+
+    summary = record.result.summary if record.result else None
+    sentences = body_sentences(summary.text) if summary else []
+    if not sentences:
+        raise InputError(f"{record.run_id}: has no summary; choose a run that was summarised, or use --kind triage")
+    facts = [fact for sentence in sentences for fact in _facts(sentence)]
+    sample = {"ticket": mask.ticket(record.ticket, name), "must": mask.json(cast(Json, facts))}
+    return sample, "the facts are those of the run's own summary; correct them, and add what it must not state"
 
 
 def _shown(record: RunRecord) -> Draft | None:

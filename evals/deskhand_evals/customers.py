@@ -20,7 +20,7 @@ from deskhand.tickets import Message, Role, Ticket
 from deskhand.vault import PatternVault
 from deskhand_evals.datasets import Fact
 from deskhand_evals.metrics import states
-from deskhand_evals.recordings import tool_calls
+from deskhand_evals.recordings import CUSTOMER, tool_calls
 from deskhand_evals.scorers import Case, Output, Unscored
 from deskhand_evals.world import BuildTools, World, settle
 
@@ -225,7 +225,7 @@ class Conversations:
                 return "handed_over"
             talk.replies.append(end.result.draft.text)
             talk.add(Role.agent, end.result.draft.text)
-            move = await self.customer.answer(talk, replace(own, path=f"customer#{turn}"))
+            move = await self.customer.answer(talk, replace(own, path=f"{CUSTOMER}{turn}"))
             if move.is_satisfied or move.gives_up or not move.say.strip():
                 return "satisfied" if move.is_satisfied else "gave_up"
             talk.add(Role.customer, move.say)

@@ -53,4 +53,5 @@ def parameters(suite: Suite, options: RunOptions) -> dict[str, Json]:
         "now": file.now.isoformat() if file.now else None,
         "settings": {**file.settings, **options.settings},
         "rescored": options.rescore,
+        "parts": list(options.only),
     }

@@ -106,6 +106,7 @@ def verdict(report: Report, baseline: Report | None = None) -> Verdict:
     checks = [_check(entry, report, baseline) for entry in rated if entry.rule.max_drop is None]
     checks += _drops([entry for entry in rated if entry.rule.max_drop is not None], report, baseline)
     checks += _of_run(report)
+    checks += _gone(report, baseline) if baseline else []
     return Verdict(
         outcome=_worst(checks, bool(rated)),
         checks=tuple(checks),
@@ -412,6 +413,14 @@ def _of_run(report: Report) -> list[Check]:
     return checks
 
 
+def _gone(report: Report, baseline: Report) -> list[Check]:
+    """Return a check for each part with rules that the baseline has and this run should have had."""
+    chosen = report.parameters.get("parts")
+    gone = [part for part in baseline.parts if report.part(part.name) is None and any(s.rules for s in part.scorers)]
+    reason = "the baseline has this part, with rules, and the run does not; save a new one if that is meant"
+    return [_run_check(f"part {part.name}", Outcome.inconclusive, reason) for part in gone if not chosen]
+
+
 def _run_check(measure: str, outcome: Outcome, reason: str, **figures: float) -> Check:
     return Check(part="", measure=measure, rule="the run", outcome=outcome, reason=reason, **figures)
 
@@ -442,8 +451,28 @@ def _changes(report: Report, baseline: Report) -> tuple[str, ...]:
             for scorer in part.scorers
             if versions.get(scorer.name) != scorer.version
         ]
+        lines += _rule_changes(part, old)
+    lines += [
+        f"gate: {name} {getattr(baseline.gate, name)} -> {getattr(report.gate, name)}"
+        for name in type(report.gate).model_fields
+        if getattr(baseline.gate, name) != getattr(report.gate, name)
+    ]
     lines += [f"{old.name}: gone" for old in baseline.parts if report.part(old.name) is None]
     return tuple(lines)
+
+
+def _rule_changes(part: PartSpec, old: PartSpec) -> list[str]:
+    now = {scorer.name: scorer for scorer in part.scorers}
+    gone = [f"{part.name}: scorer {scorer.name} is gone" for scorer in old.scorers if scorer.name not in now]
+    return gone + [
+        f"{part.name}: rules of {was.name}: {_rules_text(was)} -> {_rules_text(now[was.name])}"
+        for was in old.scorers
+        if was.name in now and was.rules != now[was.name].rules
+    ]
+
+
+def _rules_text(scorer: ScorerSpec) -> str:
+    return ", ".join(f"{rule.measure or ''} {_rule_text(rule)}".strip() for rule in scorer.rules) or "none"
 
 
 def _prompt_changes(part: PartSpec, old: PartSpec) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deskhand_evals.gate import Check, Figure, Outcome, Verdict
 from deskhand_evals.markdown import changed_rows, number
@@ -40,7 +40,7 @@ def html_page(report: Report, verdict: Verdict, baseline: Report | None = None, 
         history: Other runs of the suite, for the plot of cost against quality.
     """
     changed = changed_rows(report, baseline) if baseline else []
-    runs = _runs(report, history)
+    ranked = _ranked_runs(report, history)
     return _template("report.html").render(
         report=report,
         verdict=verdict,
@@ -51,8 +51,8 @@ def html_page(report: Report, verdict: Verdict, baseline: Report | None = None, 
         n_changed=len(changed),
         max_slices=MAX_SLICES,
         max_classes=MAX_CLASSES,
-        frontier=_frontier(report, runs) if len(runs) > 1 else "",
-        n_history=len(runs),
+        frontier=frontier_svg(ranked.rows, ranked.title, now=report.id) if len(ranked.rows) > 1 else "",
+        n_history=len(ranked.rows),
         confusion_svg=confusion_svg,
         reliability_svg=reliability_svg,
         bars_svg=bars_svg,
@@ -84,16 +84,18 @@ def _count(verdict: Verdict, outcome: Outcome) -> int:
     return sum(check.outcome is outcome for check in verdict.checks)
 
 
-def _runs(report: Report, history: Sequence[Report]) -> list[Report]:
-    """Return the report and the newest others of its suite."""
+class _RankedRuns(NamedTuple):
+    rows: list[Ranked]
+    title: str
+
+
+def _ranked_runs(report: Report, history: Sequence[Report]) -> _RankedRuns:
+    """Return the report and the newest others of its suite, as far as they can be compared."""
     others = [other for other in history if other.suite == report.suite and other.id != report.id]
-    return [report, *others[:MAX_HISTORY]]
-
-
-def _frontier(report: Report, runs: Sequence[Report]) -> str:
     chosen = choose(report, None, None)
-    rows = rank(runs, chosen.part.name, chosen.measure.name)
-    return frontier_svg(rows, f"{chosen.part.name} {chosen.measure.name}", now=report.id)
+    rows = rank([report, *others[:MAX_HISTORY]], chosen.part.name, chosen.measure.name)
+    comparable = [row for row in rows if row.value is not None and not row.note]
+    return _RankedRuns(comparable, f"{chosen.part.name} {chosen.measure.name}")
 
 
 def _gate_svg(check: Check) -> str:

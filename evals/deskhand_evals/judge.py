@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,17 +16,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from deskhand.attributes import load_attribute
+from deskhand.clock import Clock, SystemClock
 from deskhand.config import Attribute
-from deskhand.errors import ConfigError, DeskhandError, InputError, StoreError
+from deskhand.context import RunContext
+from deskhand.errors import ConfigError, DeskhandError, ReplayMiss
 from deskhand.fencing import fence
 from deskhand.interfaces import ChatMessage, ChatModel
-from deskhand.jsonio import canonical_json, content_hash, read_lines
-from deskhand.schema import Model
+from deskhand.jsonio import content_hash
+from deskhand.recorder import CallKind, NoRecorder, Recorder
+from deskhand.schema import Json, Model
+from deskhand.vault import map_strings
 from deskhand_evals.report import MeasureSpec
 from deskhand_evals.scorers import Case, Compared, Output, Scored, Unscored, pick, source_of
 
 if TYPE_CHECKING:
     from deskhand_models import Models
+
+_ANSWERING = {"model", "temperature", "max_output_tokens", "json_schema", "unmasked", "extra"}
+"""The settings of a model that change what it says: part of a judge's version, unlike its address and its price."""
 
 PROMPT_VERSION = 1
 """Of the wording below; part of every judge's version."""
@@ -66,8 +73,15 @@ class Question(Model):
     answers: tuple[str, ...]
 
 
-Judge = Callable[[Question], Any]
-"""A function of yours, async or not: a Question to a bool (rubric), or to ``first``, ``second``, ``tie`` (pairwise)."""
+Judge = Callable[[Question, RunContext], Awaitable[Any]]
+"""Gives a bool (rubric), or ``first``, ``second`` or ``tie`` (pairwise), and asks through the context."""
+
+
+def judge_context(case: str, recorder: Recorder | None = None, clock: Clock | None = None) -> RunContext:
+    """Return the context in which judges look at one answer; costs are booked on the case and the agent ``judge``."""
+    return RunContext(
+        f"judge-{case}", recorder=recorder or NoRecorder(), clock=clock or SystemClock(), ticket_id=case, agent="judge"
+    )
 
 
 class _Judged(Compared):
@@ -77,21 +91,17 @@ class _Judged(Compared):
     ``module:attribute`` functions; with several, the mean of what they say counts. ``input`` is the path of what the
     judge reads of the case, ``reference`` that of a good answer, where there is one.
 
-    ``recording`` is a JSONL file, relative to the workspace: what stands there is not asked again, and what is asked
-    is added. Under version control, CI spends no token on judges.
+    What judges say is recorded and replayed as what targets say is (see ``judging.py``): CI spends no token on them.
     """
 
     judge: bool = True
     judges: Annotated[tuple[str, ...], Field(min_length=1)] = ("judge",)
     input: str = "text"
     reference: str = ""
-    recording: str = ""
     deadline_s: Annotated[float, Field(gt=0)] = 60.0
     _panel: dict[str, Judge] = PrivateAttr(default_factory=dict)
     _versions: dict[str, str] = PrivateAttr(default_factory=dict)
     _open: list[Models] = PrivateAttr(default_factory=list)
-    _file: Path | None = PrivateAttr(default=None)
-    _recorded: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @field_validator("judges")
     @classmethod
@@ -100,20 +110,19 @@ class _Judged(Compared):
             raise ValueError("a judge stands there twice; name each once")
         return judges
 
-    def use(self, panel: Mapping[str, Judge], versions: Mapping[str, str] | None = None) -> None:
-        """Take these judges for the names in ``judges``, instead of those that ``prepare`` loads."""
-        self._panel = dict(panel)
-        self._versions = dict(versions or dict.fromkeys(panel, ""))
+    def use(self, panel: Mapping[str, Callable[[Question], Any]], versions: Mapping[str, str] | None = None) -> None:
+        """Take these functions, async or not, for the names in ``judges``, instead of those that ``prepare`` loads."""
+        self._use({name: _function(found) for name, found in panel.items()}, versions or dict.fromkeys(panel, ""))
+
+    def _use(self, panel: Mapping[str, Judge], versions: Mapping[str, str]) -> None:
+        self._panel, self._versions = dict(panel), dict(versions)
 
     def use_model(self, model: ChatModel, version: str = "") -> None:
         """Let this chat model answer for every name in ``judges``."""
-        self.use({n: _ask(model, n, self.deadline_s) for n in self.judges}, dict.fromkeys(self.judges, version))
+        self._use({n: _ask(model, n, self.deadline_s) for n in self.judges}, dict.fromkeys(self.judges, version))
 
     def prepare(self, folder: Path) -> None:
-        """Load the panel and the recording. Raises ConfigError when a tier has no model or a function is not there."""
-        if self.recording:
-            self._file = folder / self.recording
-            self._recorded = _read_recording(self._file, self.name)
+        """Load the panel. Raises ConfigError when a tier has no model or a function is not there."""
         if set(self._panel) == set(self.judges):
             return
         panel, versions = {}, {}
@@ -122,13 +131,13 @@ class _Judged(Compared):
                 panel[name], versions[name] = self._model(name, folder)
             else:
                 panel[name], versions[name] = self._function(name, folder)
-        self.use(panel, versions)
+        self._use(panel, versions)
 
     def _function(self, name: Attribute, folder: Path) -> tuple[Judge, str]:
         found = load_attribute(name, folder, key=f"scorer {self.name}: judges")
         if not callable(found):
             raise ConfigError(f"scorer {self.name}: judges: {name!r} is not a function; name one")
-        return found, content_hash(source_of(found))
+        return _function(found), content_hash(source_of(found))
 
     def _model(self, name: str, folder: Path) -> tuple[Judge, str]:
         from deskhand.config import WorkspaceFolder
@@ -150,7 +159,7 @@ class _Judged(Compared):
                 f"scorer {self.name}: judges: the tier {tier!r} has no models; add some to models.tiers.{tier}"
             )
         self._open.append(models)
-        version = content_hash([[model.name, model.settings.model_dump(mode="json")] for model in chosen])
+        version = content_hash([model.settings.model_dump(mode="json", include=_ANSWERING) for model in chosen])
         return _ask(models, tier, self.deadline_s), version
 
     async def aclose(self) -> None:
@@ -179,35 +188,9 @@ class _Judged(Compared):
         shown = _shown(pick(case.row, self.input, "case"))
         return Question(criterion=criterion, case=shown, reference=_shown(reference), answers=answers)
 
-    async def _said(self, name: str, question: Question) -> Any:
-        """Return what a judge says, from the recording where it stands there."""
-        asked = content_hash([PROMPT_VERSION, name, self._versions[name], question.model_dump(mode="json")])
-        if asked in self._recorded:
-            return self._recorded[asked]
-        answer = self._panel[name](question)
-        said = await answer if inspect.isawaitable(answer) else answer
-        if self._file is not None:
-            self._recorded[asked] = said
-            _append_line(self._file, {"asked": asked, "judge": name, "said": said})
-        return said
-
-
-def _read_recording(file: Path, scorer: str) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        return {row["asked"]: row["said"] for _, row in read_lines(file)}
-    except (InputError, KeyError, TypeError) as exc:
-        raise ConfigError(f"scorer {scorer}: recording: {file} is damaged ({exc}); correct or remove it") from exc
-
-
-def _append_line(file: Path, value: object) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as opened:
-            opened.write(f"{canonical_json(value)}\n")
-    except OSError as exc:
-        raise StoreError(f"{file}: cannot be written ({exc.strerror}); free some space") from exc
+    async def _said(self, name: str, question: Question, ctx: RunContext) -> Any:
+        """Return what a judge says. Its version is part of the place: another judge's word is not replayed as its."""
+        return await self._panel[name](question, ctx.at(f"{name}@{self._versions[name][:12]}"))
 
 
 def _shown(value: Any) -> str:
@@ -220,17 +203,31 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def _function(found: Callable[[Question], Any]) -> Judge:
+    """Return a judge that is a function: recorded as a whole, whatever it asks."""
+
+    async def judge(question: Question, ctx: RunContext) -> Any:
+        async def perform() -> Json:
+            answer = found(question)
+            said: Json = await answer if inspect.isawaitable(answer) else answer
+            return said
+
+        return await ctx.call(CallKind.tool, map_strings(question.model_dump(mode="json"), ctx.vault.mask), perform)
+
+    return judge
+
+
 def _ask(model: ChatModel, tier: str, deadline_s: float) -> Judge:
     """Return a judge that is a chat model. Raises Unscored when it does not answer."""
-    from deskhand.context import RunContext
 
-    async def judge(question: Question) -> Any:
+    async def judge(question: Question, ctx: RunContext) -> Any:
         schema: type[Model] = Judgement if len(question.answers) == 1 else Preference
-        ctx = RunContext(f"judge-{content_hash(question.model_dump(mode='json'))[:12]}", agent="judge")
         try:
             found = await model.complete(
                 tier, _messages(question), output_schema=schema, deadline_s=deadline_s, ctx=ctx
             )
+        except ReplayMiss:
+            raise
         except DeskhandError as exc:
             raise Unscored(f"the judge {tier!r} gave no answer: {exc}") from exc
         if isinstance(found.parsed, Judgement):
@@ -275,13 +272,13 @@ class Rubric(_Judged):
         names = [self.name, *(self.full_name(name) for name in self.criteria)]
         return super().spec().model_copy(update={"measures": tuple(MeasureSpec(name=name) for name in names)})
 
-    async def score_async(self, case: Case, output: Output) -> Scored:
+    async def score_async(self, case: Case, output: Output, ctx: RunContext | None = None) -> Scored:
         """Ask every judge about every criterion."""
-        answer = self.text(output)
+        ctx, answer = ctx or judge_context(case.id), self.text(output)
         shares = {}
         for name, criterion in self.criteria.items():
             question = self._question(case, criterion, answer)
-            shares[name] = fmean([_vote(await self._said(judge, question)) for judge in self.judges])
+            shares[name] = fmean([_vote(await self._said(judge, question, ctx)) for judge in self.judges])
         weights = {name: self.weights.get(name, 1.0) for name in shares}
         total = sum(weights[name] * share for name, share in shares.items()) / sum(weights.values())
         unmet = [name for name, share in shares.items() if share < 0.5]
@@ -306,13 +303,13 @@ class Pairwise(_Judged):
     measures = (MeasureSpec(name=""), MeasureSpec(name="consistent"))
     criterion: str
 
-    async def score_async(self, case: Case, output: Output) -> Scored:
+    async def score_async(self, case: Case, output: Output, ctx: RunContext | None = None) -> Scored:
         """Ask every judge twice."""
-        answer, other = self.text(output), self.wanted_text(case)
+        ctx, answer, other = ctx or judge_context(case.id), self.text(output), self.wanted_text(case)
         values, consistent = [], []
         for judge in self.judges:
-            there = _side(await self._said(judge, self._question(case, self.criterion, answer, other)))
-            back = 1 - _side(await self._said(judge, self._question(case, self.criterion, other, answer)))
+            there = _side(await self._said(judge, self._question(case, self.criterion, answer, other), ctx))
+            back = 1 - _side(await self._said(judge, self._question(case, self.criterion, other, answer), ctx))
             consistent.append(float(there == back))
             values.append(there if there == back else 0.5)
         return Scored({"": fmean(values), "consistent": fmean(consistent)})

@@ -17,7 +17,7 @@ def markdown(report: Report, verdict: Verdict, baseline: Report | None = None) -
     """Return a comment for a pull request: the verdict, its rules, the figures, and the cases that changed."""
     parts = [
         f"## {_SIGNS[verdict.outcome]} Evals `{report.suite}`: {verdict.outcome}",
-        f"{verdict.n_rows} rows, {verdict.n_failed} failed. Run `{report.id}`"
+        f"{verdict.n_rows} rows, {verdict.n_failed} failed{_cost(report)}. Run `{report.id}`"
         + (f", baseline `{verdict.baseline_id}`." if verdict.baseline_id else ", no baseline."),
         _rules(verdict.checks),
         _figures(report, baseline),
@@ -27,6 +27,14 @@ def markdown(report: Report, verdict: Verdict, baseline: Report | None = None) -
     if baseline is not None:
         parts.append(_flipped(report, baseline))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _cost(report: Report) -> str:
+    """Return what models cost, where some were asked or replayed."""
+    if not report.n_tokens and not report.cost_usd:
+        return ""
+    judged = f", {report.eval_usd:.4f} of it for judges and simulated customers" if report.eval_usd else ""
+    return f", {report.cost_usd:.4f} USD ({report.n_tokens:,} tokens{judged})"
 
 
 def _rules(checks: tuple[Check, ...]) -> str:

@@ -88,6 +88,8 @@ def _metrics(report: Report, at: int) -> Iterator[Any]:
     yield Metric("rows", float(len(report.rows)), at, 0)
     yield Metric("rows_failed", float(report.n_failed), at, 0)
     yield Metric("cost_usd", report.cost_usd, at, 0)
+    yield Metric("eval_usd", report.eval_usd, at, 0)
+    yield Metric("tokens", float(report.n_tokens), at, 0)
     for part in summarize(report):
         for line in part.lines:
             if line.figure is not None:

@@ -30,6 +30,7 @@ PLOT_STYLE = """
 .plot .cell { fill: var(--mark); } .plot .wrong { fill: var(--bad); } .plot .axis { stroke: var(--old); }
 .plot .whisker { stroke: var(--mark); stroke-width: 2; } .plot .old { fill: var(--old); stroke: var(--old); }
 .plot .faint { fill: var(--old); opacity: .55; } .plot .front { stroke: var(--mark); fill: none; opacity: .6; }
+.plot .measuring { stroke: var(--old); stroke-dasharray: 3 3; }
 .plot .limit { stroke: var(--warn); stroke-width: 1.5; }"""
 
 
@@ -184,26 +185,32 @@ def _ticks(scale: Scale) -> list[float]:
 def frontier_svg(rows: Sequence[Ranked], title: str, *, now: str = "", standalone: bool = False) -> str:
     """Return quality against cost of a row, or against latency where nothing costs anything.
 
-    Those that no other beats are joined by a line. ``now`` is the id of the one to point out.
+    Those that no other beats are joined by a line. A dashed line from a point goes to its cost with judges and
+    simulated customers. ``now`` is the id of the one to point out.
     """
     points = [row for row in rows if row.value is not None and not row.note]
     if not points:
         return ""
     costs = any(row.cost_usd for row in points)
     at = [row.cost_usd * 1000 if costs else row.latency_ms for row in points]
+    whole = [place + (row.eval_usd * 1000 if costs else 0.0) for place, row in zip(at, points, strict=True)]
     left, top, width, height = 52, 26, 800, 300
-    x = _scale([0.0, *at], left, width, least=max(at) * 0.02 or 1.0)
+    x = _scale([0.0, *whole], left, width, least=max(at) * 0.02 or 1.0)
     ends = [end for row in points for end in (row.value_low, row.value_high) if end is not None]
     y = _scale(ends, top + height, -height, least=0.01)
     names = _names(points)
     ordered = sorted(zip(at, points, names, strict=True), key=lambda entry: (entry[1].is_pareto, entry[1].id == now))
     parts = [f'<rect x="{left}" y="{top}" width="{width}" height="{height}" rx="4" class="well"/>']
     parts += _axes(x, y, left, top, width, height)
-    label = "USD for 1,000 rows →" if costs else "median latency, ms →"
+    with_judges = ", dashed: with judges and simulated customers" if whole != at else ""
+    label = f"USD for 1,000 rows{with_judges} →" if costs else "median latency, ms →"
     parts += [_text(0, 14, f"↑ {title}"), _text(left + width, top + height + 32, label, "end", "soft")]
     front = sorted((place, row) for place, row in zip(at, points, strict=True) if row.is_pareto)
     trail = " ".join(f"{x(place):.1f},{y(row.value or 0.0):.1f}" for place, row in front)
     parts.append(f'<polyline points="{trail}" class="front"/>')
+    for place, end, row in zip(at, whole, points, strict=True):
+        if end > place:
+            parts.append(_line(x(place), y(row.value or 0.0), x(end), y(row.value or 0.0), "measuring"))
     for place, row, name in ordered:  # those that matter are drawn last, over the others
         parts += _point(x(place), y, row, name, is_now=row.id == now, left_of=x(place) > left + width * 0.7)
     return _svg(left + width + 16, top + height + 42, title, parts, standalone=standalone)
@@ -234,9 +241,10 @@ def _axes(x: Scale, y: Scale, left: float, top: float, width: float, height: flo
 
 def _point(x: float, y: Scale, row: Ranked, name: str, *, is_now: bool, left_of: bool) -> list[str]:
     value = row.value or 0.0
-    tip = f"{name}: {value:.3f}, {row.cost_usd:.5f} USD, {row.latency_ms:.0f} ms"
+    judged = f" (and {row.eval_usd:.5f} to measure it)" if row.eval_usd else ""
+    tip = f"{name}: {value:.3f}, {row.cost_usd:.5f} USD{judged}, {row.latency_ms:.0f} ms"
     kind = "mark" if row.is_pareto or is_now else "faint"
-    low, high = row.value_low or value, row.value_high or value
+    low, high = (value if end is None else end for end in (row.value_low, row.value_high))
     parts = [_line(x, y(low), x, y(high), "grid" if kind == "faint" else "whisker")]
     parts.append(_dot(x, y(value), 6.5 if is_now else 5, kind, tip))
     if row.is_pareto or is_now or (row.is_as_good and row.settings):

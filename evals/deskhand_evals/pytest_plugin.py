@@ -165,7 +165,7 @@ def _raising(exc: Exception) -> Callable[[], Any]:
 def _row(row: Mapping[str, Any], repeat: int, call: Callable[[], Any]) -> Row:
     """Return a scored row. A failed assertion is a score of 0; any other error marks the row as failed."""
     from deskhand_evals.report import Row, RowStatus
-    from deskhand_evals.run import shown
+    from deskhand_evals.scoring import shown
 
     made = Row(part="pytest", case=row["id"], repeat=repeat, input=shown(dict(row)))
     try:

@@ -19,7 +19,8 @@ class Ranked(NamedTuple):
     """One experiment by one measure. Figures are None where nothing was scored; ``note`` says why.
 
     ``difference`` to the best one, with its interval ``low`` to ``high`` from the paired comparison; ``is_as_good``
-    unless it is surely worse. ``cost_usd`` and ``latency_ms`` (median) are of one row of the part.
+    unless it is surely worse. ``cost_usd`` and ``latency_ms`` (median) are of one row of the part; ``eval_usd`` is
+    what measuring that row cost, which says nothing about the target.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Ranked(NamedTuple):
     value_low: float | None = None
     value_high: float | None = None
     cost_usd: float = 0.0
+    eval_usd: float = 0.0
     latency_ms: float = 0.0
     n_failed: int = 0
     difference: float | None = None
@@ -65,7 +67,8 @@ def choose(report: Report, part: str | None, measure: str | None) -> Chosen:
         known = ", ".join(
             f"{spec.name} {one.name}" for spec in report.parts for s in spec.scorers for one in s.measures
         )
-        raise InputError(f"{report.id} has no measure {part or ''} {measure or ''}; name one of: {known}")
+        wanted = " ".join(filter(None, (part, measure)))
+        raise InputError(f"{report.id} has no measure {wanted!r}; name one of: {known}")
     return found[0]
 
 
@@ -77,7 +80,8 @@ def rank(reports: Sequence[Report], part: str | None = None, measure: str | None
     """
     if not reports:
         raise InputError("no experiments of this suite; run it with 'deskhand eval run'")
-    chosen = choose(reports[0], part, measure)
+    having = (report for report in reports if part is None or report.part(part))
+    chosen = choose(next(having, reports[0]), part, measure)  # the newest may be a run of other parts
     sign = 1 if chosen.measure.higher_is_better else -1
     rows = [_ranked(report, chosen) for report in reports]
     scored = [(row, report) for row, report in zip(rows, reports, strict=True) if row.value is not None]
@@ -105,7 +109,8 @@ def _ranked(report: Report, chosen: Chosen) -> Ranked:
     summary = part_summary(part, rows, report.gate.confidence)
     return row._replace(
         value=found.value, value_low=found.interval.low, value_high=found.interval.high,
-        cost_usd=summary.cost_usd / len(rows), latency_ms=summary.latency_p50_ms, n_failed=summary.n_failed,
+        cost_usd=summary.cost_usd / len(rows), eval_usd=summary.eval_usd / len(rows),
+        latency_ms=summary.latency_p50_ms, n_failed=summary.n_failed,
     )  # fmt: skip
 
 

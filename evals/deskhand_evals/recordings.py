@@ -69,14 +69,43 @@ def _tools_of_ours() -> frozenset[str]:
     return frozenset({*ORDER_TOOL_NAMES, *(tool.name for tool in helpdesk_tools())})
 
 
+@dataclass
+class Bill:
+    """What models were paid, in USD, and the tokens they read and wrote.
+
+    ``eval_usd`` and ``eval_tokens`` are of those that measure: judges and simulated customers. A replay has the
+    figures of the calls that it answers.
+    """
+
+    cost_usd: float = 0.0
+    n_tokens: int = 0
+    eval_usd: float = 0.0
+    eval_tokens: int = 0
+
+    def add(self, response: Mapping[str, Any], *, is_eval: bool) -> None:
+        """Add a model's answer as it stands in a recording."""
+        usd = float(response.get("cost_usd", 0.0))
+        n_tokens = int(response.get("prompt_tokens", 0)) + int(response.get("completion_tokens", 0))
+        if is_eval:
+            self.eval_usd, self.eval_tokens = self.eval_usd + usd, self.eval_tokens + n_tokens
+        else:
+            self.cost_usd, self.n_tokens = self.cost_usd + usd, self.n_tokens + n_tokens
+
+
+CUSTOMER = "customer#"
+"""Paths that begin so are those of a simulated customer."""
+
+
 class CaseRecorder:
     """Stands between one repeat of a case and the world.
 
-    ``calls`` are the tool calls it saw, in order; ``n_outside`` counts the calls that leave the house.
+    ``calls`` are the tool calls it saw, in order; ``n_outside`` counts the calls that leave the house. What models
+    cost goes on ``bill``; all of it is the evaluation's own where ``is_judge``.
     """
 
-    def __init__(self, place: str, outside: Recorder) -> None:
-        self._place, self._outside = place, outside
+    def __init__(self, place: str, outside: Recorder, bill: Bill | None = None, *, is_judge: bool = False) -> None:
+        self._place, self._outside, self._is_judge = place, outside, is_judge
+        self.bill = bill or Bill()
         self.keeps = not isinstance(outside, NoRecorder)
         self.calls: list[dict[str, Json]] = []
         self.n_outside = 0
@@ -90,10 +119,13 @@ class CaseRecorder:
             return await perform()
         self.n_outside += 1
         try:
-            return await self._outside.call(kind, f"{self._place}/{path}", request, perform)
+            answer = await self._outside.call(kind, f"{self._place}/{path}", request, perform)
         except ReplayMiss as exc:
             self.miss = exc  # a strategy may take it for a model that is away, and go on without
             raise
+        if kind is CallKind.model and isinstance(answer, dict):
+            self.bill.add(answer, is_eval=self._is_judge or path.startswith(CUSTOMER))
+        return answer
 
     def call_now(self, kind: CallKind, path: str, request: Json, perform: Callable[[], Json]) -> Json:
         """Perform the call: time, ids and decisions of a case are fixed already."""
@@ -102,7 +134,10 @@ class CaseRecorder:
 
 @dataclass
 class Tape:
-    """The recording of one part: ``kept`` holds its rows by place; ``sink`` takes new ones where the mode allows it."""
+    """The recording of one part: ``kept`` holds its rows by place; ``sink`` takes new ones where the mode allows it.
+
+    ``bills`` holds what each place has cost in this run, where a model was asked or its answer replayed.
+    """
 
     mode: Mode
     file: Path
@@ -110,6 +145,7 @@ class Tape:
     kept: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     problem: str = ""
     n_outside: int = 0
+    bills: dict[str, Bill] = field(default_factory=dict)
     _writer: FileRecorder | None = None
 
     @classmethod
@@ -118,7 +154,7 @@ class Tape:
         if mode is Mode.live or not file.is_file():
             return cls(mode, file, sink)
         try:
-            return cls(mode, file, sink, kept=_by_place(load_recording(file)))
+            return cls(mode, file, sink, kept=by_place(load_recording(file)))
         except InputError as exc:
             return cls(mode, file, sink, problem=str(exc))
 
@@ -156,6 +192,17 @@ class Tape:
         run = next((row.response for row in self.kept.get(place, ()) if row.kind is CallKind.run), None)
         return run if isinstance(run, dict) else {}
 
+    def recorder(self, place: str, outside: Recorder, *, is_judge: bool = False) -> CaseRecorder:
+        """Return what stands between a place and the world, with a new bill."""
+        self.bills.pop(place, None)
+        return CaseRecorder(place, outside, is_judge=is_judge)
+
+    def settle(self, place: str, recorder: CaseRecorder) -> None:
+        """Take over what a place has asked and cost."""
+        self.n_outside += recorder.n_outside
+        if recorder.n_outside:
+            self.bills[place] = recorder.bill
+
     def close(self) -> None:
         """Close the file of new rows."""
         if self._writer is not None:
@@ -167,13 +214,14 @@ class Tape:
         self.close()
         if not self.records or not self.sink.is_file() or not self.sink.stat().st_size:
             return 0
-        new = _by_place(load_recording(self.sink))
+        new = by_place(load_recording(self.sink))
         rows = [row for place in places for row in new.get(place, self.kept.get(place, ()))]
         write_atomic(self.file, "".join(f"{row.to_line()}\n" for row in rows))
         return sum(place in new for place in places)
 
 
-def _by_place(rows: Iterable[Row]) -> dict[str, list[Row]]:
+def by_place(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return the rows of a recording by the first part of their paths."""
     found: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         found[row.path.partition("/")[0]].append(row)
@@ -229,7 +277,7 @@ class Player:
     async def _replay(self, case: Case, repeat: int) -> Output:
         place = place_of(case.id, repeat)
         run = self.tape.run_of(place)
-        recorder = CaseRecorder(place, replay(list(self.tape.kept.get(place, ()))))
+        recorder = self.tape.recorder(place, replay(list(self.tape.kept.get(place, ()))))
         at = datetime.fromisoformat(run["at"]) if run else self.now()
         output = await self._answer(case, repeat, at, recorder)
         if recorder.miss is not None:
@@ -239,9 +287,9 @@ class Player:
     async def _ask(self, case: Case, repeat: int) -> Output:
         at, place = self.now(), place_of(case.id, repeat)
         if not self.tape.records:
-            return await self._answer(case, repeat, at, CaseRecorder(place, NoRecorder()))
+            return await self._answer(case, repeat, at, self.tape.recorder(place, NoRecorder()))
         writer, started = self.tape.writer(), time.perf_counter()
-        recorder, took = CaseRecorder(place, writer), 0.0
+        recorder, took = self.tape.recorder(place, writer), 0.0
         try:
             output = await self._answer(case, repeat, at, recorder)
             took = output.latency_ms
@@ -259,7 +307,7 @@ class Player:
         try:
             return await self.answer(case, repeat, ctx)
         finally:
-            self.tape.n_outside += recorder.n_outside
+            self.tape.settle(place_of(case.id, repeat), recorder)
 
 
 def tool_calls(ctx: RunContext) -> list[dict[str, Json]]:
@@ -283,7 +331,9 @@ async def ask_outside(
 
     async def perform() -> Json:
         output = await ask()
-        return {"value": map_strings(output.value, vault.mask), "cost_usd": output.cost_usd}
+        value = map_strings(output.value, vault.mask)
+        return {"value": value, "cost_usd": output.cost_usd, "n_tokens": output.n_tokens}
 
     told: Any = await ctx.at("target").call(CallKind.tool, request, perform)
-    return Output(map_strings(told["value"], asked.unmask), cost_usd=float(told["cost_usd"]))
+    value = map_strings(told["value"], asked.unmask)
+    return Output(value, cost_usd=float(told["cost_usd"]), n_tokens=int(told.get("n_tokens", 0)))

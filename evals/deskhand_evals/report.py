@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -26,6 +27,9 @@ RMSE = "rmse"
 SQUARED_ERROR = "squared_error"
 
 
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class RowStatus(StrEnum):
     """What became of one repeat of one case."""
 
@@ -43,7 +47,10 @@ class Label(Model):
 
 
 class Row(Model):
-    """One repeat of one case. A measure that could not be taken stands in ``unscored`` with the reason."""
+    """One repeat of one case. A measure that could not be taken stands in ``unscored`` with the reason.
+
+    ``cost_usd`` and ``n_tokens`` are the target's; ``eval_usd`` and ``eval_tokens`` those of judges and customers.
+    """
 
     part: str
     case: str
@@ -56,8 +63,11 @@ class Row(Model):
     labels: dict[str, Label] = {}
     unscored: dict[str, str] = {}
     notes: dict[str, str] = {}
-    latency_ms: float = 0.0
-    cost_usd: float = 0.0
+    latency_ms: NotNegative = 0.0
+    cost_usd: NotNegative = 0.0
+    n_tokens: Annotated[int, Field(ge=0)] = 0
+    eval_usd: NotNegative = 0.0
+    eval_tokens: Annotated[int, Field(ge=0)] = 0
     input: str = ""
     expected: str = ""
     output: str = ""
@@ -106,7 +116,7 @@ class ScorerSpec(Model):
     name: str
     kind: str
     version: str
-    measures: tuple[MeasureSpec, ...]
+    measures: Annotated[tuple[MeasureSpec, ...], Field(min_length=1)]
     rules: tuple[Rule, ...] = ()
     is_judge: bool = False
     min_kappa: float = MIN_KAPPA
@@ -119,6 +129,7 @@ class PartSpec(Model):
 
     ``prompts`` are the versions of the prompts that its target may use, ``simulator`` that of the simulated customer.
     ``mode`` says whether the outside was asked (``live``) or answered from a recording (``replay``).
+    ``eval_usd`` and ``eval_tokens`` are what it took to compare its judges with people.
     """
 
     name: str
@@ -128,10 +139,12 @@ class PartSpec(Model):
     dataset_version: str
     case_ids: tuple[str, ...]
     repeats: int = 1
-    scorers: tuple[ScorerSpec, ...]
+    scorers: Annotated[tuple[ScorerSpec, ...], Field(min_length=1)]
     prompts: dict[str, str] = {}
     simulator: str = ""
     mode: str = "live"
+    eval_usd: float = 0.0
+    eval_tokens: int = 0
     recording: str = ""  # the version of the recording that was replayed
     problem: str = ""  # why the part could not be run at all
 
@@ -162,6 +175,22 @@ class Report(Model):
     parts: tuple[PartSpec, ...]
     rows: tuple[Row, ...]
 
+    @model_validator(mode="after")
+    def _sound(self) -> Report:
+        """Refuse what no run leaves behind: a report may have been edited, and a verdict is computed from it."""
+        shares = {
+            part.name: {m.name for scorer in part.scorers for m in scorer.measures if m.is_share} for part in self.parts
+        }
+        if len(shares) < len(self.parts):
+            raise ValueError("a part stands there twice")
+        if len({(row.part, row.case, row.repeat) for row in self.rows}) < len(self.rows):
+            raise ValueError("a row stands there twice")
+        for row in self.rows:
+            known = shares.get(row.part, set())
+            if any(not (0 <= value <= 1 if name in known else isfinite(value)) for name, value in row.scores.items()):
+                raise ValueError(f"row {row.case!r} of part {row.part!r}: a score is not within 0 and 1")
+        return self
+
     def __repr__(self) -> str:
         """Return the id only: asyncio.run shows the result of its task to itself when it puts signals back."""
         return f"Report({self.id}, {len(self.rows)} rows)"
@@ -185,8 +214,19 @@ class Report(Model):
 
     @property
     def cost_usd(self) -> float:
-        """What all rows cost together."""
-        return sum(row.cost_usd for row in self.rows)
+        """What the run cost, with judges and simulated customers."""
+        return sum(row.cost_usd for row in self.rows) + self.eval_usd
+
+    @property
+    def eval_usd(self) -> float:
+        """What judges and simulated customers cost."""
+        return sum(row.eval_usd for row in self.rows) + sum(part.eval_usd for part in self.parts)
+
+    @property
+    def n_tokens(self) -> int:
+        """The tokens that models read and wrote, with those of judges and simulated customers."""
+        tokens = sum(row.n_tokens + row.eval_tokens for row in self.rows)
+        return tokens + sum(part.eval_tokens for part in self.parts)
 
 
 class Column(NamedTuple):

@@ -28,6 +28,8 @@ def read_rows(path: Path) -> Iterator[Line]:
     Raises:
         InputError: The file is missing, of another form, or not what its name says; or the extra ``hf`` is needed.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path}: is neither a file nor a folder; name one")
     if path.is_dir() or (not path.suffix and path.parent.joinpath("dataset_dict.json").is_file()):
         yield from _hugging_face(path)
     elif path.suffix == ".csv":
@@ -54,17 +56,26 @@ def _parse_yaml(path: Path) -> Any:
 
     try:
         value = yaml.load(read_text(path), _yaml_loader())  # noqa: S506 - a subclass of SafeLoader
+    except RecursionError as exc:
+        raise InputError(f"{path}: is nested too deeply; correct it") from exc
     except yaml.YAMLError as exc:
         raise InputError(f"{path}: not valid YAML ({' '.join(str(exc).split())[:200]}); correct it") from exc
     return [] if value is None else value
 
 
 def _yaml_loader() -> Any:
-    """Return a safe loader that leaves dates as they are written: rows are JSON."""
+    """Return a safe loader that leaves dates as they are written and knows no aliases: rows are JSON.
+
+    A few nested aliases stand for billions of values, or for a value within itself.
+    """
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+                raise yaml.YAMLError(f"line {mark.line + 1}: an alias is not read; write the value out")
+            return super().compose_node(parent, index)
 
     Loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]

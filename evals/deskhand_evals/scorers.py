@@ -15,9 +15,12 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from deskhand.attributes import load_attribute
 from deskhand.config import Attribute
+from deskhand.context import RunContext
 from deskhand.errors import ConfigError
 from deskhand.jsonio import content_hash
+from deskhand.recorder import CallKind
 from deskhand.schema import Json, Model
+from deskhand.vault import map_strings
 from deskhand_evals.agreement import MIN_KAPPA
 from deskhand_evals.metrics import ndcg_at, recall_at, reciprocal_rank
 from deskhand_evals.report import (
@@ -46,11 +49,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Output:
-    """What a target gave for a case. ``value`` is JSON; scorers look into it by path."""
+    """What a target gave for a case. ``value`` is JSON; scorers look into it by path.
+
+    ``cost_usd`` and ``n_tokens`` are what a target says of itself; calls of models through ``ctx`` are counted anyway.
+    """
 
     value: Json
     cost_usd: float = 0.0
     latency_ms: float = 0.0
+    n_tokens: int = 0
 
 
 class Scored(NamedTuple):
@@ -95,8 +102,8 @@ class Scorer(Model):
         """Return what is measured. Raises Unscored; any other error marks the row too."""
         raise NotImplementedError
 
-    async def score_async(self, case: Case, output: Output) -> Scored:
-        """Return the same; scorers that wait for a model wait here, so that other cases go on."""
+    async def score_async(self, case: Case, output: Output, ctx: RunContext | None = None) -> Scored:
+        """Return the same; judges wait here, so that other cases go on, and ask through ``ctx``, which may replay."""
         return self.score(case, output)
 
     async def aclose(self) -> None:
@@ -367,11 +374,13 @@ class Python(Scorer):
     """A function of yours, ``(case: dict, output) -> float | bool | dict of measure to float``, or raising.
 
     Its version is the text of its module. With a dict, the key ``""`` is the main measure, and ``extra`` names the
-    others.
+    others. ``is_share = false`` is for values that are not within 0 and 1.
     """
 
     function: Attribute
     extra: tuple[Measure, ...] = ()
+    is_share: bool = True
+    higher_is_better: bool = True
 
     def prepare(self, folder: Path) -> None:
         """Import the function."""
@@ -385,13 +394,30 @@ class Python(Scorer):
     def spec(self) -> ScorerSpec:
         """Return the spec with the extra measures."""
         names = [self.name, *(self.full_name(name) for name in self.extra)]
-        return super().spec().model_copy(update={"measures": tuple(MeasureSpec(name=name) for name in names)})
+        form = {"is_share": self.is_share, "higher_is_better": self.higher_is_better}
+        return super().spec().model_copy(update={"measures": tuple(MeasureSpec(name=name, **form) for name in names)})
 
     def score(self, case: Case, output: Output) -> Scored:
         """Call the function."""
-        given = _loaded[self.function](dict(case.row), output.value)
-        values = given if isinstance(given, Mapping) else {"": given}
-        return Scored({name: _number(float(v) if isinstance(v, bool) else v, "score") for name, v in values.items()})
+        return Scored(_values(_loaded[self.function](dict(case.row), output.value)))
+
+    async def score_async(self, case: Case, output: Output, ctx: RunContext | None = None) -> Scored:
+        """Call the function; with ``judge = true`` it may ask a model, so what it says is recorded and replayed."""
+        if not self.judge or ctx is None:
+            return self.score(case, output)
+        asked: Json = {"case": dict(case.row), "output": output.value}
+
+        async def perform() -> Json:
+            return dict(self.score(case, output).values)
+
+        place = ctx.at(f"{self.function}@{content_hash(self.extra_version())[:12]}")
+        return Scored(_values(await place.call(CallKind.tool, map_strings(asked, ctx.vault.mask), perform)))
+
+
+def _values(given: Any) -> dict[str, float]:
+    """Return what a function said as numbers; one alone is the main measure. Raises Unscored."""
+    values = given if isinstance(given, Mapping) else {"": given}
+    return {name: _number(float(v) if isinstance(v, bool) else v, "score") for name, v in values.items()}
 
 
 _loaded: dict[str, Callable[..., Any]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -103,7 +103,12 @@ class RuleTest(NamedTuple):
 
 
 def check_rules(
-    report: Report, *, noise: float | None = None, repeats: int | None = None, n: int = 2_000
+    report: Report,
+    *,
+    noise: float | None = None,
+    repeats: int | None = None,
+    n: int = 2_000,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[RuleTest]:
     """Test every rule of a report that looks for a drop in the mean of a share.
 
@@ -112,9 +117,10 @@ def check_rules(
         noise: The chance, in [0, 0.5], that a score is turned over; measured when left out and there are repeats.
         repeats: To test with; those of the report when left out.
         n: Comparisons for each figure.
+        progress: Told how many of the rules are tested.
     """
-    return [
-        _check_rule(report, part, measure.name, rule.max_drop, noise, repeats, n)
+    rules = [
+        (part, measure.name, rule.max_drop)
         for part in report.parts
         for scorer in part.scorers
         for rule in scorer.rules
@@ -125,6 +131,11 @@ def check_rules(
         and measure.is_share
         and report.rows_by_part.get(part.name)
     ]
+    found = []
+    for number, (part, measure_name, max_drop) in enumerate(rules):
+        progress(number, len(rules))
+        found.append(_check_rule(report, part, measure_name, max_drop, noise, repeats, n))
+    return found
 
 
 ASSUMED_NOISE = 0.02

@@ -48,7 +48,10 @@ class Classes:
 
 @dataclass(frozen=True)
 class PartSummary:
-    """A part in figures. Latencies are in milliseconds; ``pass_hat_k`` is that of the first measure."""
+    """A part in figures. Latencies are in milliseconds; ``pass_hat_k`` is that of the first measure.
+
+    ``cost_usd`` is the target's alone; ``eval_usd`` that of judges and simulated customers.
+    """
 
     spec: PartSpec
     n_rows: int
@@ -58,6 +61,9 @@ class PartSummary:
     slices: list[Slice]
     worst: list[Row]
     cost_usd: float
+    n_tokens: int
+    eval_usd: float
+    eval_tokens: int
     latency_p50_ms: float
     latency_p95_ms: float
     pass_hat_k: float | None
@@ -88,6 +94,9 @@ def part_summary(part: PartSpec, rows: Sequence[Row], confidence: float) -> Part
         slices=_slices(rows, main.name),
         worst=_worst(rows, main),
         cost_usd=sum(row.cost_usd for row in rows),
+        n_tokens=sum(row.n_tokens for row in rows),
+        eval_usd=sum(row.eval_usd for row in rows) + part.eval_usd,
+        eval_tokens=sum(row.eval_tokens for row in rows) + part.eval_tokens,
         latency_p50_ms=cuts[9],
         latency_p95_ms=cuts[18],
         pass_hat_k=_pass_hat(repeats) if main.is_share else None,

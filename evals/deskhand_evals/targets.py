@@ -159,8 +159,9 @@ def as_output(value: Any) -> Output:
         InputError: It is none of these, or holds a number that JSON does not know.
     """
     if isinstance(value, Output):
-        if not (math.isfinite(value.cost_usd) and math.isfinite(value.latency_ms)):
-            raise InputError("the target's cost or latency is not a finite number; correct it")
+        figures = (value.cost_usd, value.latency_ms, value.n_tokens)
+        if not all(math.isfinite(figure) and figure >= 0 for figure in figures):
+            raise InputError("the target's cost, latency or tokens are not finite numbers from 0; correct them")
         return replace(value, value=as_output(value.value).value)
     if hasattr(value, "model_dump"):
         value = value.model_dump(mode="json")

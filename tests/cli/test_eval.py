@@ -157,6 +157,37 @@ def test_a_run_with_failed_rows_is_not_kept_as_the_baseline(invoke, suite: Path)
     assert not (suite / "evals" / "baselines").exists()
 
 
+def test_code_that_ends_the_program_does_not_end_it_with_its_own_exit_code(invoke, suite: Path) -> None:
+    (suite / "exits.py").write_text("raise SystemExit(0)\n")
+    (suite / "evals" / "suite.toml").write_text(SUITE.replace("eval_target:answer", "exits:answer"))
+    refused = invoke("eval", "run", "--workspace", suite)
+    assert (refused.exit_code, "ended the program" in refused.stderr) == (2, True)
+
+
+def test_the_latest_run_as_the_baseline_is_the_one_before(invoke, suite: Path) -> None:
+    def run() -> dict:
+        return json.loads(invoke("eval", "run", "--baseline", "latest", "--workspace", suite, "--json").stdout)
+
+    assert invoke("eval", "run", "--baseline", "latest", "--workspace", suite).exit_code == 2
+    first = json.loads(invoke("eval", "run", "--workspace", suite, "--json").stdout)
+    again = run()
+    assert again["verdict"]["baseline_id"] == first["id"] != again["id"]
+
+
+def test_a_run_of_some_parts_is_ranked_and_scored_again_but_no_baseline(invoke, suite: Path) -> None:
+    path = suite / "evals" / "suite.toml"
+    part = SUITE[SUITE.index("[[part]]") :]
+    path.write_text(SUITE + part.replace('name = "p"', 'name = "q"', 1).replace('name = "echo"', 'name = "q"', 1))
+    invoke("eval", "run", "--workspace", suite)
+    names = [name for name in json.loads(invoke("eval", "show", "--workspace", suite, "--json").stdout)["parts"]]
+    assert invoke("eval", "run", "--part", "q", "--workspace", suite).exit_code in (0, 3)
+    assert invoke("eval", "best", "--part", names[0], "--workspace", suite).exit_code == 0
+    again = json.loads(invoke("eval", "rescore", "--workspace", suite, "--json").stdout)
+    assert (list(again["parts"]), again["parts"]["q"]["n_failed"]) == (["q"], 0)
+    refused = invoke("eval", "run", "--part", "q", "--save-baseline", "--workspace", suite)
+    assert (refused.exit_code, "leave --part out" in refused.stderr) == (2, True)
+
+
 def test_a_suite_without_a_drop_rule_has_nothing_to_test(invoke, suite: Path) -> None:
     (suite / "evals" / "suite.toml").write_text(SUITE.replace("max_drop = 0.1", "bar = 0.1"))
     refused = invoke("eval", "aa", "--workspace", suite)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deskhand.errors import ConfigError
-from deskhand_evals import Report, verdict
+from deskhand.errors import ConfigError, InputError
+from deskhand_evals import Report, load_report, verdict
+from deskhand_evals.html import html_page
 from deskhand_evals.human import Human
-from deskhand_evals.report import MeasureSpec, Row, Rule
+from deskhand_evals.report import GateSettings, MeasureSpec, Row, Rule
 from deskhand_evals.scorers import Case, Output, Unscored
 from deskhand_evals.similarity import Similarity
 from deskhand_evals.statistics import paired_root_mean
@@ -89,6 +91,86 @@ def test_a_scorer_that_cannot_score_marks_its_row(run: Any, function: str, said:
     (failed,) = [row for row in report.rows if row.has_failed]
     assert said in failed.unscored["own"]
     assert (len(report.rows), verdict(report).outcome) == (60, "INCONCLUSIVE")
+
+
+@pytest.mark.parametrize(
+    ("scorer", "said"),
+    [
+        ("return 5.0", "own is 5, not within 0 and 1"),
+        ("return -1", "not within 0 and 1"),
+        ("return 1e308", "not within 0 and 1"),
+        ("return {'other': 1.0}", "gave own.other, not own"),
+        ("return {}", "gave nothing, not own"),
+        ("raise SystemExit(0)", "SystemExit: 0"),
+    ],
+)
+def test_a_score_that_is_none_marks_its_row_and_reports_hold(run: Any, bench: Any, scorer: str, said: str) -> None:
+    bench.code(f"def score(case, output):\n    {scorer}\n", "odd_scores")
+    report = run(OWN.replace("echo_bad:{function}", "odd_scores:score").format(function=""), *cases(3))
+    sys.modules.pop("odd_scores", None)
+    assert all(said in row.unscored["own"] for row in report.rows)
+    judged = verdict(report)
+    assert judged.outcome != "PASS"
+    assert "not scored" in html_page(report, judged, report, [report])
+
+
+def test_a_score_beyond_one_is_taken_where_it_is_no_share(run: Any, bench: Any) -> None:
+    bench.code("def score(case, output):\n    return 5.0\n", "points")
+    table = (
+        OWN.replace("echo_bad:{function}", "points:score").replace("bar = 0.1", "bar = 4") + "    is_share = false\n"
+    )
+    report = run(table.format(function=""), *cases(40))
+    sys.modules.pop("points", None)
+    (check,) = verdict(report).checks
+    assert (check.outcome, check.value) == ("PASS", 5.0)
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_a_target_that_ends_the_program_marks_its_case(run: Any, bench: Any, kind: str) -> None:
+    bench.code(f"{kind} answer(row):\n    raise SystemExit(0)\n", "exiting")
+    part = EXACT.format(kind="exact", rule="bar = 0.1").replace("echo_bad", "exiting")
+    report = run(part, *cases(3))
+    sys.modules.pop("exiting", None)
+    assert [row.status for row in report.rows] == ["error"] * 3
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda found: [row["scores"].update(right=5.0) for row in found["rows"]], "not within 0 and 1"),
+        (lambda found: found["rows"].extend(found["rows"][:1]), "a row stands there twice"),
+        (lambda found: found["parts"].extend(found["parts"][:1]), "a part stands there twice"),
+        (lambda found: found["parts"][0].update(scorers=[]), "at least 1"),
+        (lambda found: found["parts"][0]["scorers"][0].update(measures=[]), "at least 1"),
+        (lambda found: found["rows"][0].update(cost_usd=-1), "greater than or equal to 0"),
+        (lambda found: found.update(verdict="PASS"), "verdict"),
+    ],
+)
+def test_a_report_that_no_run_leaves_behind_is_refused(build_report: Any, tmp_path: Path, edit: Any, said: str) -> None:
+    found = json.loads(build_report([1.0] * 3).model_dump_json(by_alias=True))
+    edit(found)
+    path = tmp_path / "edited.json"
+    path.write_text(json.dumps(found))
+    with pytest.raises(InputError, match=said):
+        load_report(path)
+
+
+def test_a_part_with_rules_that_is_gone_keeps_the_gate_open(build_report: Any) -> None:
+    rule = Rule(bar=0.1)
+    before, after = build_report([1.0] * 60, rule), build_report([1.0] * 60, rule, part={"name": "q"}, n_cases=60)
+    rows = tuple(row.model_copy(update={"part": "q"}) for row in after.rows)
+    other = after.model_copy(update={"rows": rows})
+    assert verdict(other).outcome == "PASS"
+    judged = verdict(other, before)
+    assert (judged.outcome, judged.checks[-1].measure) == ("INCONCLUSIVE", "part p")
+    chosen = other.model_copy(update={"parameters": {"parts": ["q"]}})
+    assert verdict(chosen, before).outcome == "PASS"
+
+
+def test_what_a_gate_asks_is_compared_with_the_baseline(build_report: Any) -> None:
+    before = build_report([1.0] * 60, Rule(bar=0.9))
+    after = build_report([1.0] * 60, Rule(bar=0.1), gate=GateSettings(confidence=0.9))
+    assert verdict(after, before).changed == ("p: rules of right: bar 0.9 -> bar 0.1", "gate: confidence 0.97 -> 0.9")
 
 
 def test_a_baseline_of_another_dataset_is_never_compared(run: Any) -> None:

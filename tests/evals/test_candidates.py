@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deskhand.actions import Decision, ReviewRequest
-from deskhand.answers import Citation, Draft, Triage
+from deskhand.answers import Citation, Draft, Summary, Triage
 from deskhand.config import WorkspaceFolder
 from deskhand.errors import InputError
 from deskhand.records import RunRecord, RunResult
@@ -15,6 +15,7 @@ from deskhand.testing import NOON, FixedClock, build_ticket
 from deskhand.tickets import Message, Role, Ticket
 from deskhand_evals import DraftSample, load_samples
 from deskhand_evals.candidates import Candidates
+from deskhand_evals.datasets import SummarySample
 from deskhand_evals.masking import CaseMask
 
 DRAFT = "Hello Ann,\n\nYou can return it within 14 days. The label is free.\n\nTestware support"
@@ -64,6 +65,15 @@ def test_personal_data_gets_the_same_surrogate_everywhere() -> None:
     assert "2026" in kept
 
 
+def test_records_that_only_a_reply_names_are_masked(candidates: Candidates) -> None:
+    sent = "Order HF-998877 was sent with PostNL; the tracking number is 3SHLWF344021026. Order HF-998877 is yours."
+    text = json.dumps(candidates.add(record("edit", sent), "drafts").sample)
+    assert not any(secret in text for secret in ("998877", "344021026"))
+    mask = CaseMask(ticket())
+    once = mask.text(sent)
+    assert (mask.text(once), once.count("HF-000002")) == (once, 2)
+
+
 def test_names_that_are_nobodys_stay() -> None:
     ours = build_ticket("Testware is nice").model_copy(update={"assignee": "Testware"})
     assert CaseMask(ours, keep=["Testware"]).text("Testware is nice, Ann Lee") == "Testware is nice, Alex Miller"
@@ -88,6 +98,19 @@ def test_an_approved_draft_expects_its_own_values(candidates: Candidates) -> Non
 def test_a_reply_without_values_expects_its_sentences(candidates: Candidates) -> None:
     sample = candidates.add(record("edit", "Please send it back to us."), "drafts").sample
     assert [fact["any"] for fact in sample["must"]] == [["Please send it back to us."]]  # type: ignore[index,union-attr]
+
+
+def test_a_summary_becomes_a_case_masked(candidates: Candidates, workspace: Path) -> None:
+    whole = record()
+    assert whole.result is not None
+    with pytest.raises(InputError, match="has no summary"):
+        candidates.add(whole, "summaries")
+    summary = Summary(text="Ann Lee paid EUR 6.90 for HF-204817. She is upset.", method="extractive")
+    summarised = whole.model_copy(update={"result": whole.result.model_copy(update={"summary": summary})})
+    sample = candidates.add(summarised, "summaries").sample
+    assert [fact["any"] for fact in sample["must"]] == [["EUR 6.90"], ["She is upset."]]  # type: ignore[index,union-attr]
+    assert not {"Ann", "204817"} & set(json.dumps(sample).replace("-", " ").split())
+    assert [case.id for case in load_samples(candidates.accept("run-1-s"), SummarySample)] == ["run-1-summaries"]
 
 
 def test_accepting_moves_a_candidate_into_its_set(candidates: Candidates, workspace: Path) -> None:

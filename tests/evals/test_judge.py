@@ -94,26 +94,6 @@ def test_the_version_is_that_of_questions_and_judges() -> None:
     assert version(rubric()) != version(rubric(judges=["strong"]))
 
 
-def test_what_was_recorded_is_not_asked_again(tmp_path: Path) -> None:
-    def judge(answers: list[str]) -> tuple[Rubric, ScriptedChatModel]:
-        made, model = rubric(recording="judge.jsonl"), ScriptedChatModel(answers)
-        made.use_model(model, "m1")
-        made.prepare(tmp_path)
-        return made, model
-
-    first, model = judge(said(True, False))
-    again, silent = judge([])
-    assert scored(first).values == {"": 0.5, "window": 1.0, "polite": 0.0}
-    again, silent = judge([])
-    assert scored(again).values == {"": 0.5, "window": 1.0, "polite": 0.0}
-    assert (len(model.calls), len(silent.calls)) == (2, 0)
-    with pytest.raises(Unscored):
-        scored(again, "another answer")
-    (tmp_path / "judge.jsonl").write_text("[]\n")
-    with pytest.raises(ConfigError, match="is damaged"):
-        judge([])
-
-
 def test_a_panel_is_loaded_from_the_workspace(workspace: Path) -> None:
     (workspace / "juror.py").write_text("async def yes(question):\n    return True\n\nNO = 1\n")
     tiers = '[models.tiers]\njudge = ["local"]\n[models.defs.local]\nmodel = "openai/x"\nprice = "free"\n'

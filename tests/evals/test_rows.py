@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -52,6 +53,9 @@ def test_an_empty_dataset_has_no_rows(tmp_path: Path) -> None:
         ("a.json", '{"id": 1}', "no list of rows"),
         ("a.yaml", "a: [", "not valid YAML"),
         ("a.yaml", "a: 1", "no list of rows"),
+        ("a.yaml", "- &a [lol]\n- [*a, *a]\n", "line 2: an alias is not read"),
+        ("a.yaml", "- &a {id: x, self: *a}\n", "an alias is not read"),
+        ("a.yaml", "[" * 5_000, "nested too deeply"),
         ("a.csv", "id,id\n1,2\n", "stands there twice"),
         ("a.csv", "id,text\n1,2,3\n", "as many cells"),
         ("a.csv", "id,text\n1\n", "as many cells"),
@@ -63,6 +67,15 @@ def test_a_bad_dataset_names_its_place(tmp_path: Path, name: str, text: str, sai
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=said):
         rows_of(tmp_path / name)
+
+
+def test_what_is_neither_file_nor_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    with pytest.raises(InputError, match="neither a file nor a folder"):
+        rows_of(tmp_path / "a.jsonl")
+    (tmp_path / "b.jsonl").symlink_to(tmp_path / "b.jsonl")
+    with pytest.raises(InputError, match=r"b\.jsonl"):
+        rows_of(tmp_path / "b.jsonl")
 
 
 def test_a_hugging_face_dataset_on_disk_is_read(tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ PartOption = Annotated[list[str] | None, typer.Option("--part", help="Only this 
 LiveOption = Annotated[bool, typer.Option("--live", help="Ask models and targets for real, and record all answers.")]
 ReplayOption = Annotated[bool, typer.Option("--replay", help="Ask nothing outside; what was not recorded fails.")]
 RecordOption = Annotated[bool, typer.Option("--record", help="Replay, and record what is missing.")]
+LiveJudgesOption = Annotated[bool, typer.Option("--live", help="Ask judges for real, and record all they say.")]
+ReplayJudgesOption = Annotated[bool, typer.Option("--replay", help="Ask no judge; what was not recorded fails.")]
+RecordJudgesOption = Annotated[bool, typer.Option("--record", help="Replay judges, and record what is missing.")]
 DEFAULT_SUITE = Path("evals/suite.toml")
 
 
@@ -77,26 +80,33 @@ def run(
 
     Example: deskhand eval run evals/suite.toml --replay
     """
+    from deskhand.errors import InputError
     from deskhand_evals import Experiments, RunOptions, load_suite
 
+    if save_baseline and part:
+        raise InputError("--save-baseline keeps a run of the whole suite; leave --part out")
     folder = find_folder(ctx, workspace)
     loaded = load_suite(_suite_path(suite, folder))
+    before = _baseline(Experiments.of(folder), loaded, baseline)  # read first: "latest" is the run before this one
     with progress("running cases") as show_progress:
         options = RunOptions(
             repeats=repeats, concurrency=concurrency, fresh=fresh, mode=_mode(live, replay, record),
             only=tuple(part or ()), progress=show_progress, say=say,
         )  # fmt: skip
         report = _run(loaded, folder, options)
-    before = _baseline(Experiments.of(folder), loaded, baseline)
     if save_baseline:
         before = _save(loaded, report, before)
     finish(report, before, Outputs(junit, markdown, html, github, str(suite), _history(folder, html)), as_json)
 
 
 def _run(suite: Suite, folder: WorkspaceFolder, options: RunOptions) -> Report:
+    from deskhand.errors import InputError
     from deskhand_evals import run_suite
 
-    return asyncio.run(run_suite(suite, folder, options))
+    try:
+        return asyncio.run(run_suite(suite, folder, options))
+    except SystemExit as exc:  # it would end the command with the code of its choice, which may be 0
+        raise InputError(f"{suite.path}: code that it names ended the program ({exc}); take its exit out") from exc
 
 
 def _mode(live: bool, replay: bool, record: bool) -> Mode:
@@ -111,9 +121,13 @@ def _mode(live: bool, replay: bool, record: bool) -> Mode:
 
 def rescore(
     ctx: typer.Context,
-    experiment: Annotated[str, typer.Argument(help="An experiment's id, its beginning, or 'latest'.")],
+    experiment: Annotated[str, typer.Argument(help="An experiment's id, its beginning, or 'latest'.")] = "latest",
     suite: SuiteArgument = DEFAULT_SUITE,
     baseline: BaselineOption = None,
+    part: PartOption = None,
+    live: LiveJudgesOption = False,
+    replay: ReplayJudgesOption = False,
+    record: RecordJudgesOption = False,
     junit: JunitOption = None,
     markdown: MarkdownOption = None,
     html: HtmlOption = None,
@@ -121,7 +135,9 @@ def rescore(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score what an experiment put out with the suite's scorers as they are now; nothing is asked again.
+    """Score what an experiment put out with the suite's scorers as they are now; no target is asked again.
+
+    Judges that are models are replayed where the part has a recording; --record asks those that are new.
 
     Example: deskhand eval rescore latest evals/suite.toml
     """
@@ -129,8 +145,13 @@ def rescore(
 
     folder = find_folder(ctx, workspace)
     loaded = load_suite(_suite_path(suite, folder))
-    report = _run(loaded, folder, RunOptions(rescore=Experiments.of(folder).load(experiment).id, say=say))
     before = _baseline(Experiments.of(folder), loaded, baseline)
+    with progress("scoring") as show_progress:
+        options = RunOptions(
+            rescore=Experiments.of(folder).load(experiment).id, only=tuple(part or ()),
+            mode=_mode(live, replay, record), progress=show_progress, say=say,
+        )  # fmt: skip
+        report = _run(loaded, folder, options)
     finish(report, before, Outputs(junit, markdown, html, github, str(suite), _history(folder, html)), as_json)
 
 
@@ -178,6 +199,8 @@ def aa(
 ) -> None:
     """Test the gate itself: how often it fails when nothing changed, and how often it sees the drop it looks for.
 
+    'sees' is the smallest drop that the cases and repeats show; a planted drop that is not seen is INCONCLUSIVE.
+
     Example: deskhand eval aa evals/suite.toml --noise 0.1
     """
     from deskhand.errors import InputError
@@ -188,27 +211,28 @@ def aa(
     loaded, experiments = load_suite(_suite_path(suite, folder)), Experiments.of(folder)
     newest = (found for found in experiments.list() if found.suite == loaded.file.name)
     tested = experiments.load(report) if report else next(newest, None) or _run(loaded, folder, RunOptions(say=say))
-    found = check_rules(tested, noise=noise, repeats=repeats, n=simulations)
+    with progress("testing rules") as show_progress:
+        found = check_rules(tested, noise=noise, repeats=repeats, n=simulations, progress=show_progress)
     if not found:
         raise InputError(f"{suite}: no rule looks for a drop; add gate = {{ max_drop = 0.05 }} to a scorer")
     if as_json:
         print_json({"report": tested.id, "rules": [rule_json(rule) for rule in found]})
         return
     print_table(
-        ("measure", "cases", "repeats", "noise", "false FAIL", "drop", "seen", "open", "sees", "needs"),
+        ("measure", "cases", "noise", "false FAIL", "a drop of", "is seen", "sees", "needs"),
         (
             (
-                f"{r.part} {r.measure}", r.n_cases, r.repeats, f"{r.noise:.1%}{' (assumed)' if r.is_assumed else ''}",
+                f"{r.part} {r.measure}", f"{r.n_cases} x {r.repeats}", f"{r.noise:.1%}{'*' if r.is_assumed else ''}",
                 f"{r.same.failed:.1%}", f"{r.max_drop:.1%}", f"{r.planted.failed:.0%}" if r.planted else "",
-                f"{r.planted.inconclusive:.0%}" if r.planted else "",
                 f"{r.detectable_drop:.1%}" if r.detectable_drop else "nothing",
                 f"{r.needed_repeats} repeats" if r.needed_repeats else "more cases",
             )
             for r in found
         ),
+        whole=("cases", "needs"),
     )  # fmt: skip
     if any(rule.is_assumed for rule in found):
-        say("note: the noise is assumed; run the suite with --repeats 3 to measure it, or name it with --noise")
+        say("* assumed; run the suite with --repeats 3 to measure it, or name it with --noise")
 
 
 def list_experiments(ctx: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
@@ -227,7 +251,7 @@ def list_experiments(ctx: typer.Context, workspace: WorkspaceOption = None, as_j
                  "n_failed": report.n_failed, "cost_usd": report.cost_usd}
             )  # fmt: skip
     elif rows:
-        print_table(("id", "when", "suite", "rows", "failed", "USD"), rows)
+        print_table(("id", "when", "suite", "rows", "failed", "USD"), rows, whole=("id",))
     else:
         say("no experiments; run one with 'deskhand eval run evals/suite.toml'")
 
@@ -350,11 +374,12 @@ def sweep(
     arms = grid(parse_choices(choices))
     folder = find_folder(ctx, workspace)
     loaded = load_suite(_suite_path(suite, folder))
-    options = RunOptions(
-        repeats=repeats, concurrency=concurrency, fresh=True, mode=_mode(live, replay, record),
-        only=tuple(part or ()), say=say,
-    )  # fmt: skip
-    reports = asyncio.run(Sweep(loaded, folder, options).run(arms))
+    with progress("running cases") as show_progress:
+        options = RunOptions(
+            repeats=repeats, concurrency=concurrency, fresh=True, mode=_mode(live, replay, record),
+            only=tuple(part or ()), progress=show_progress, say=say,
+        )  # fmt: skip
+        reports = asyncio.run(Sweep(loaded, folder, options).run(arms))
     chosen = choose(reports[0], part[0] if part else None, measure)
     rows = rank(reports, chosen.part.name, chosen.measure.name)
     title = f"{chosen.part.name} {chosen.measure.name}"

@@ -75,7 +75,9 @@ def check(
 def add(
     ctx: typer.Context,
     run_id: Annotated[str, typer.Argument(help="The run's id, or its unique beginning.")],
-    kind: Annotated[str, typer.Option("--kind", help="drafts (a reviewed reply), triage or retrieval.")] = "drafts",
+    kind: Annotated[
+        str, typer.Option("--kind", help="drafts (a reviewed reply), triage, retrieval or summaries.")
+    ] = "drafts",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,7 +121,11 @@ def list_sets(ctx: typer.Context, workspace: WorkspaceOption = None, as_json: Js
     if sets:
         print_table(("set", "cases", "version"), ((s.name, len(s.samples), s.version[:12]) for s in sets))
     if waiting:
-        print_table(("candidate", "kind", "added", "why"), ((c.id, c.kind, c.added_at, c.why) for c in waiting))
+        print_table(
+            ("candidate", "kind", "added", "why"),
+            ((c.id, c.kind, c.added_at, c.why) for c in waiting),
+            whole=("candidate",),
+        )
         say("next: deskhand golden review")
     else:
         say("no candidates; make one with 'deskhand golden add RUN'")

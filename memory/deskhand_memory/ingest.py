@@ -10,7 +10,7 @@ from deskhand.errors import InputError, StoreError
 from deskhand.interfaces import Encoder
 from deskhand.jsonio import content_hash
 from deskhand_memory.articles import Article, find_files, load_articles
-from deskhand_memory.cases import SOLVED, Case, load_cases
+from deskhand_memory.cases import LABELLED, SOLVED, Case, KnownCase, load_cases, load_labelled
 from deskhand_memory.chunks import CUT, Chunk, cut_article
 from deskhand_memory.store import ArticleState, FileState, NewChunk, Store, Vector, Writer
 from deskhand_memory.units import cut_units
@@ -76,7 +76,7 @@ def ingest(
         paths: Files, and folders that are searched for them.
         root: The workspace; absolute.
         prune: Also remove the articles of files inside ``root`` that are not among those of ``paths``, and of files
-            anywhere that no longer exist; and bring in the workspace's solved tickets.
+            anywhere that no longer exist; and bring in the workspace's solved and labelled tickets.
         progress: Called with the number of texts embedded and the number to embed, at the start and per batch.
 
     Raises:
@@ -91,16 +91,28 @@ def ingest(
     plan.keep_others(store, stored)
     stale = [article for key, (article, _) in plan.found.items() if not _is_current(stored.get(key), article, recipe)]
     chunks = _embed(store, encoder, stale, recipe, progress)
-    solved = root / SOLVED if prune else None
-    state = file_state(solved) if solved and solved.is_file() else None
-    cases = _embed_cases(store, encoder, load_cases(solved), recipe) if solved and plan.found else {}
+    # The states are taken first: a change while reading is then noticed as a change.
+    tickets = {file_name(path, root): file_state(path) for path in case_files(root)} if prune else {}
+    cases = _embed_cases(store, encoder, _load_all_cases(root, encoder()), recipe) if tickets and plan.found else {}
     with store.writing() as writer:
         counts = plan.apply(writer, chunks)
         if prune:
             writer.put_cases(cases)
-        if state:
-            writer.put_file(SOLVED.as_posix(), state)
+        for name, state in tickets.items():
+            writer.put_file(name, state)
     return IngestReport(*counts, n_articles=len(store.article_states()), n_chunks=store.count_chunks())
+
+
+def case_files(root: Path) -> list[Path]:
+    """Return the files of earlier tickets that an ingest reads: none without solved ones."""
+    if not (root / SOLVED).is_file():
+        return []
+    return [path for path in (root / SOLVED, root / LABELLED) if path.is_file()]
+
+
+def _load_all_cases(root: Path, encoder: Encoder) -> list[Case]:
+    solved = load_cases(root / SOLVED)
+    return [*solved, *load_labelled(root / LABELLED, encoder.languages)] if solved else []
 
 
 def _load_source(path: Path, root: Path) -> _Source:
@@ -150,16 +162,17 @@ def _embed(
 
 def _embed_cases(
     store: Store, encoder: Callable[[], Encoder], cases: Sequence[Case], recipe: str
-) -> dict[str, tuple[tuple[str, ...], Vector]]:
-    """Return articles and vector of each case by its hash, computing only those that are not stored yet."""
-    wanted = {content_hash([recipe, case.text, [*case.articles]]): case for case in cases}
+) -> dict[str, KnownCase]:
+    """Return each case with its vector by its hash, computing only those that are not stored yet."""
+    wanted = {content_hash([recipe, case.text, [*case.articles], case.category]): case for case in cases}
     known = {hashed: case for hashed, case in store.cases().items() if hashed in wanted}
     # Texts of about the same length share a batch: each is padded to the longest one.
     missing = sorted(wanted.keys() - known.keys(), key=lambda hashed: (len(wanted[hashed].text), hashed))
     for start in range(0, len(missing), _BATCH):
         batch = missing[start : start + _BATCH]
         vectors = encoder().encode([wanted[hashed].text for hashed in batch])
-        known |= {hashed: (wanted[hashed].articles, vector) for hashed, vector in zip(batch, vectors, strict=True)}
+        for hashed, vector in zip(batch, vectors, strict=True):
+            known[hashed] = KnownCase(wanted[hashed].articles, vector, wanted[hashed].category)
     return known
 
 

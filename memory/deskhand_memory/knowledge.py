@@ -16,10 +16,10 @@ from deskhand.config import WorkspaceFolder
 from deskhand.errors import InputError, StoreError
 from deskhand.interfaces import Encoder
 from deskhand_memory.articles import Audience, find_files
-from deskhand_memory.cases import SOLVED, Cases, build_cases
+from deskhand_memory.cases import Cases, build_cases
 from deskhand_memory.encoder import load_encoder
 from deskhand_memory.index import ChromaIndex, ExactIndex, Index, IndexFailed
-from deskhand_memory.ingest import IngestReport, Progress, file_name, file_state, ingest, recipe_of
+from deskhand_memory.ingest import IngestReport, Progress, case_files, file_name, file_state, ingest, recipe_of
 from deskhand_memory.remembered import RememberedTexts
 from deskhand_memory.search import DEFAULT_PER_ARTICLE, Wanted, build_passage, eligible, has_quote, rank
 from deskhand_memory.store import Store, StoredArticle
@@ -116,11 +116,10 @@ class Knowledge:
         return report
 
     def is_stale(self) -> bool:
-        """Return whether articles or solved tickets differ from what was ingested, by names, times and sizes."""
+        """Return whether articles or earlier tickets differ from what was ingested, by names, times and sizes."""
         stored = {name: state for name, state in self._store.files().items() if not Path(name).is_absolute()}
         files = find_files([self._articles_folder]) if self._articles_folder.exists() else []
-        solved = self._root / SOLVED
-        files += [solved] if solved.is_file() else []
+        files += case_files(self._root)
         try:
             return stored != {file_name(path, self._root): file_state(path) for path in files}
         except InputError:  # a file vanished between the two looks

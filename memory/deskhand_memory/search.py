@@ -34,6 +34,13 @@ It is no part of a score, which says how near the passage itself is. On 146 deve
 ways and each without itself among the solved ones, recall@5 rose from 85.1 to 87.7 %.
 """
 
+CATEGORY_WEIGHT = 0.3
+"""What an article gains in the order that answered every solved ticket of the category; the others in proportion.
+
+The category is what labelled tickets like the query have. On 230 development questions recall@5 rose from 89.1 to
+90.7 % with the weight chosen on the other folds (5 folds by ticket, six seeds, standard deviation 0.3).
+"""
+
 _WORD = re.compile(r"[^\W_]+(?:[-./_][^\W_]+)*")
 _PLACEHOLDER = re.compile(r"\[[A-Z]+(?:_\d+)?\]")
 _VERSION = re.compile(r"\d+(?:\.\d+){2,}")
@@ -143,7 +150,7 @@ def rank(
 
     Ranked are the chunks nearest to the query and those that share most words with it.
     """
-    scorer = _Scorer(articles, vector, _shared_words(store, articles, query), cases.similarities(vector))
+    scorer = _Scorer(articles, vector, _shared_words(store, articles, query), _signposts(cases, vector))
     lexical = _lexical(store, scorer, query, wanted)
     n = 4 * wanted.top_k + len(lexical) + 16
     while True:
@@ -160,6 +167,15 @@ def rank(
         if len(best) >= wanted.top_k or len(pks) < n or len(near) < len(found):
             return [hit.passage for hit in best]
         n *= 4
+
+
+def _signposts(cases: Cases, vector: Vector) -> dict[str, float]:
+    """Return what articles gain in the order by what answered earlier tickets."""
+    near, likely = cases.similarities(vector), cases.likelihoods(vector)
+    return {
+        article: CASE_WEIGHT * near.get(article, 0.0) + CATEGORY_WEIGHT * likely.get(article, 0.0)
+        for article in near.keys() | likely.keys()
+    }
 
 
 def _shared_words(store: Store, articles: Mapping[int, StoredArticle], query: str) -> dict[int, float]:
@@ -188,13 +204,13 @@ def _lexical(store: Store, scorer: _Scorer, query: str, wanted: Wanted) -> list[
 class _Scorer:
     """Scores chunks for one query.
 
-    ``words`` holds how well some of them match its words, ``solved`` how near articles' solved tickets are, 0 to 1.
+    ``words`` holds how well some of them match its words, ``gains`` what articles gain in the order besides the score.
     """
 
     articles: Mapping[int, StoredArticle]
     vector: Vector
     words: Mapping[int, float]
-    solved: Mapping[str, float]
+    gains: Mapping[str, float]
 
     def hits(self, chunks: Iterable[StoredChunk], counts: Mapping[int, int] | None = None) -> list[_Hit]:
         """Return those of articles that may be shown. ``counts`` says how many identifiers each has."""
@@ -208,7 +224,7 @@ class _Scorer:
         score += LEXICAL_WEIGHT * self.words.get(chunk.pk, 0.0) + IDENTIFIER_BONUS * bool(n_identifiers)
         found_by = "lexical" if n_identifiers else "dense"
         passage = build_passage(chunk, article, max(-1.0, min(1.0, round(score, 6))), found_by)
-        worth = passage.score + CASE_WEIGHT * self.solved.get(article.id, 0.0)
+        worth = passage.score + self.gains.get(article.id, 0.0)
         return _Hit(passage, article, chunk.pk, chunk.n, n_identifiers, worth)
 
 

@@ -19,6 +19,7 @@ from deskhand.errors import StoreError
 from deskhand.jsonio import content_hash
 from deskhand.sqlite import Schema, open_database, store_error, transaction
 from deskhand_memory.articles import Article, Audience
+from deskhand_memory.cases import KnownCase
 
 Vector = NDArray[np.float32]
 
@@ -49,6 +50,9 @@ CREATE INDEX units_article ON units (article);
 """,
         """
 CREATE TABLE cases (hash TEXT PRIMARY KEY, articles TEXT NOT NULL, vector BLOB NOT NULL) WITHOUT ROWID;
+""",
+        """
+ALTER TABLE cases ADD COLUMN category TEXT NOT NULL DEFAULT '';
 """,
     ),
 )
@@ -249,11 +253,11 @@ class Store:
             rows = connection.execute(sql, (json.dumps(sorted(hashes)),)).fetchall()
         return {hashed: np.frombuffer(vector, np.float32) for hashed, vector in rows}
 
-    def cases(self) -> dict[str, tuple[tuple[str, ...], Vector]]:
-        """Return the articles and the vector of each solved ticket, by the hash of what it was made of."""
+    def cases(self) -> dict[str, KnownCase]:
+        """Return each solved or labelled ticket by the hash of what it was made of, in the order of these."""
         with self.reading() as connection:
-            rows = connection.execute("SELECT hash, articles, vector FROM cases ORDER BY hash").fetchall()
-        return {row[0]: (tuple(json.loads(row[1])), np.frombuffer(row[2], np.float32)) for row in rows}
+            rows = connection.execute("SELECT hash, articles, vector, category FROM cases ORDER BY hash").fetchall()
+        return {row[0]: KnownCase(tuple(json.loads(row[1])), np.frombuffer(row[2], np.float32), row[3]) for row in rows}
 
     def find_phrase(self, phrase: str, limit: int) -> list[int]:
         """Return the primary keys of at most ``limit`` chunks that have ``phrase`` in their text, else in their title.
@@ -367,11 +371,13 @@ class Writer:
             self._connection.execute(f"DELETE FROM {table} WHERE {same}", key)  # noqa: S608 - constants
         self._connection.execute("DELETE FROM articles WHERE id = ? AND version = ?", key)
 
-    def put_cases(self, cases: Mapping[str, tuple[tuple[str, ...], Vector]]) -> None:
-        """Store these solved tickets in place of those that were stored."""
+    def put_cases(self, cases: Mapping[str, KnownCase]) -> None:
+        """Store these solved and labelled tickets in place of those that were stored."""
         self._connection.execute("DELETE FROM cases")
-        rows = [(hashed, json.dumps(articles), _blob(vector)) for hashed, (articles, vector) in cases.items()]
-        self._connection.executemany("INSERT INTO cases VALUES (?, ?, ?)", rows)
+        rows = [
+            (hashed, json.dumps(case.articles), _blob(case.vector), case.category) for hashed, case in cases.items()
+        ]
+        self._connection.executemany("INSERT INTO cases (hash, articles, vector, category) VALUES (?, ?, ?, ?)", rows)
 
     def rebuild_text(self) -> None:
         """Make the full-text index again."""

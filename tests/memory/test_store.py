@@ -103,7 +103,7 @@ def test_newer_schema_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "knowledge.db") as connection:
         connection.execute("PRAGMA user_version=99")
     connection.close()
-    with pytest.raises(StoreError, match="has knowledge schema 99, this deskhand knows up to 3; upgrade"):
+    with pytest.raises(StoreError, match="has knowledge schema 99, this deskhand knows up to 4; upgrade"):
         Store(tmp_path / "knowledge.db")
 
 

@@ -16,6 +16,7 @@ import sqlite3
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -118,7 +119,7 @@ def build_bare(path: Path) -> FastAPI:
     """Return the least that keeps a delivery: one endpoint, one row, one commit."""
     from fastapi import FastAPI, Request
 
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("CREATE TABLE deliveries (id INTEGER PRIMARY KEY, body BLOB)")
@@ -136,19 +137,20 @@ def build_bare(path: Path) -> FastAPI:
 
 @asynccontextmanager
 async def listening(app: FastAPI) -> AsyncIterator[int]:
-    """Serve ``app`` on a free port and yield it."""
+    """Serve ``app`` on a free port, as ``deskhand serve`` does on an event loop in a thread of its own; yield it."""
     import uvicorn
 
     from deskhand_server.serving import listen
 
     sock = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[sock]),))
+    thread.start()
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     yield sock.getsockname()[1]
     server.should_exit = True
-    await serving
+    await asyncio.to_thread(thread.join)
 
 
 # --- the process that asks ---

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +30,8 @@ from deskhand.records import RunResult, RunStatus
 from deskhand.service_settings import RunsSettings
 from deskhand.testing import build_ticket, build_workspace
 from deskhand.tickets import Event, EventKind
-from deskhand_runs import GuardTables, RunStore
+from deskhand_runs import GuardTables, RunStore, open_client
+from deskhand_runs.doors import Door
 from deskhand_runs.guards import judge_event
 from deskhand_runs.retention import Retention
 from deskhand_runs.rows import to_text
@@ -55,6 +57,7 @@ class Arm:
     """One database and what its operations took, in seconds."""
 
     store: RunStore
+    door: Door
     times: dict[str, list[float]] = field(default_factory=dict)
     n_claims: int = 0
 
@@ -73,7 +76,7 @@ class Arm:
         )
         tables, clock, settings = GuardTables(self.store), FixedClock(), RunsSettings()
         new_id = RandomIds().new
-        self.measure("insert delivery", lambda: insert_delivery(tables, happened))
+        self.measure("accept", lambda: asyncio.run(self.door.accept(happened, ticket)))
         self.measure(
             "judge",
             lambda: judge_event(
@@ -85,6 +88,9 @@ class Arm:
         self.measure("list parked", lambda: self.store.list(status=RunStatus.parked, limit=50))
         self.measure("list of a ticket", lambda: self.store.list(ticket_id=ticket.id))
         self.measure("pending write-back", self.store.pending_write_back)
+        self.measure("queue", lambda: (self.store.waiting_asks(), self.store.waiting(limit=50), self.door.status()))
+        self.measure("inbox entries", lambda: self.door.entries(limit=50))
+        self.measure("dead entries", lambda: self.door.entries(state="dead", limit=50))
 
 
 def insert_delivery(tables: GuardTables, event: Event) -> None:
@@ -109,6 +115,8 @@ def fill(store: RunStore, n_runs: int) -> None:
         needs_human=True,
     ).model_dump_json()
     receipt = Receipt(action_id="reply", status=ReceiptStatus.done).model_dump_json()
+    old = Event(source="file", delivery_id="old", ticket_id="T-1", kind=EventKind.created, at=NOW)
+    delivered = old.model_dump_json()
     for first in range(0, n_runs, 5_000):
         numbers = range(first, min(first + 5_000, n_runs))
         tables = GuardTables(store)
@@ -127,10 +135,25 @@ def fill(store: RunStore, n_runs: int) -> None:
                 )
                 connection.execute(
                     "INSERT INTO inbox (source, delivery_id, ticket_id, event, received_at, state, run_id, updated_at)"
-                    " VALUES ('file', ?, ?, '{}', ?, 'done', ?, ?)",
-                    (f"old-{n}", f"T-{n}", at, f"run-old-{n:09d}", at),
+                    " VALUES ('file', ?, ?, ?, ?, 'done', ?, ?)",
+                    (f"old-{n}", f"T-{n}", delivered, at, f"run-old-{n:09d}", at),
                 )
         print(f"filled {numbers.stop:,} of {n_runs:,}", end="\r", file=sys.stderr)
+
+
+def fill_workflows(arm: Arm, n_runs: int) -> None:
+    """Add the ended workflow of each of these runs, as DBOS leaves it."""
+    tables = GuardTables(arm.store)
+    with tables.changing() as connection:
+        columns = [row["name"] for row in connection.execute("PRAGMA table_info(workflow_status)")]
+        given = {"workflow_uuid": "printf('ev-%012d', n)", "status": "'SUCCESS'"}
+        values = ", ".join(given.get(name, name) for name in columns)
+        connection.execute(
+            f"WITH RECURSIVE numbers (n) AS (SELECT 1000000000 UNION ALL SELECT n + 1 FROM numbers LIMIT ?)"
+            f" INSERT INTO workflow_status ({', '.join(columns)}) SELECT {values} FROM numbers,"
+            " (SELECT * FROM workflow_status LIMIT 1)",
+            (n_runs,),
+        )
 
 
 def finish(arm: Arm) -> None:
@@ -138,11 +161,13 @@ def finish(arm: Arm) -> None:
     tables = GuardTables(arm.store)
     with tables.changing() as connection:
         connection.execute("UPDATE runs SET status = 'done' WHERE status = 'running'")
+        connection.execute("UPDATE inbox SET state = 'done' WHERE state = 'queued'")
+        connection.execute("UPDATE workflow_status SET status = 'SUCCESS' WHERE status = 'ENQUEUED'")
 
 
-async def forget(folder: WorkspaceFolder, store: RunStore) -> dict[str, float]:
+async def forget(folder: WorkspaceFolder, store: RunStore, door: Door) -> dict[str, float]:
     """Delete what is over, half of the runs, while deliveries come in; return what both took."""
-    arm = Arm(store)
+    arm = Arm(store, door)
     settings = RunsSettings(keep_runs_days=DAYS // 2)
     begun = time.perf_counter()
     job = asyncio.create_task(Retention(folder, GuardTables(store), settings).job(NOW))
@@ -200,18 +225,22 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folders = [WorkspaceFolder(build_workspace(Path(scratch) / name)) for name in ("empty", "full")]
-        with RunStore.open(folders[0]) as empty, RunStore.open(folders[1]) as full:
+        with ExitStack() as stack:
+            empty, full = (stack.enter_context(RunStore.open(folder)) for folder in folders)
+            doors = [stack.enter_context(open_client(folder, clock=FixedClock())) for folder in folders]
             begun = time.perf_counter()
             fill(full, given.runs)
             print(f"filled in {time.perf_counter() - begun:.0f} s", file=sys.stderr)
-            seed = [Arm(empty), Arm(full)]
+            seed = [Arm(empty, doors[0]), Arm(full, doors[1])]
             for _ in range(60):  # a list of 50 has as many rows in both
                 for arm in seed:
                     arm.once()
             for arm in seed:
                 finish(arm)
-            figures = compare(Arm(empty, n_claims=60), Arm(full, n_claims=60), given.rounds)
-            retention = asyncio.run(forget(folders[1], full))
+            fill_workflows(seed[1], given.runs)
+            fresh = [Arm(arm.store, arm.door, n_claims=60) for arm in seed]
+            figures = compare(fresh[0], fresh[1], given.rounds)
+            retention = asyncio.run(forget(folders[1], full, doors[1]))
     slow = {name: row["ratio"] for name, row in figures.items() if row["ratio"] > given.bar}
     print(json.dumps({"runs": given.runs, "figures": figures, "retention": retention, "above_the_bar": slow}))
     return 1 if slow or retention["over_and_left"] else 0

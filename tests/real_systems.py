@@ -315,6 +315,16 @@ class Service:
     def waiting(self) -> list[dict[str, Any]]:
         return [run for run in self.runs(status="parked") if run["waits"]]
 
+    def wait_for_drafts(self, number: int, timeout_s: float = 90) -> list[dict[str, Any]]:
+        """Wait until so many runs wait for a person, and return them."""
+
+        def are_there() -> bool:
+            status, answer = self.ask("GET", "/readyz")
+            return status == 200 and answer["waiting"] == number
+
+        wait_for(are_there, f"{number} drafts", timeout_s)
+        return self.waiting()
+
     def wait_idle(self, timeout_s: float = 90) -> None:
         """Wait until nothing that came in is queued or at work, approved replies included."""
 
@@ -334,7 +344,7 @@ def wait_for(happened: Callable[[], object], what: str, timeout_s: float = 60.0)
     give_up_at = time.monotonic() + timeout_s
     while not happened():
         assert time.monotonic() < give_up_at, f"waited {timeout_s} s for {what}"
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ from deskhand_runs.inbox import (
     EntryState,
     Inbox,
     InboxEntry,
+    NewEntry,
+    decision_entry,
     insert,
-    insert_decision,
     load_entry,
     move,
     put_back,
@@ -28,12 +29,9 @@ from deskhand_runs.inbox import (
 from deskhand_runs.ownership import is_owned
 from deskhand_runs.rows import to_text
 from deskhand_runs.store import RunStore, cancel_in, decide_in, load_in
+from deskhand_runs.waking import enqueue, wake
 from deskhand_runs.write_back import give_up
 from deskhand_runs.writer import Transaction, Writer
-
-START = "start_run"
-RESUME = "resume_run"
-"""The two workflows: what a delivery starts, and what a decision starts."""
 
 _STILL = (EntryState.queued, EntryState.held, EntryState.dead)
 
@@ -86,15 +84,12 @@ class Door:
         Raises:
             StoreError: It could not be stored; the sender must send it again.
         """
-        name, now = graph or self.folder.config.graphs.default, self.clock.now()
+        return await self._take_in(
+            NewEntry(event, ticket, graph or self.folder.config.graphs.default, self.clock.now())
+        )
 
-        def job(tx: Transaction) -> Accepted:
-            accepted = insert(tx, event, ticket, name, now)
-            if accepted.is_new:
-                tx.enqueue(START, accepted.seq, f"{event.source}:{event.ticket_id}")
-            return accepted
-
-        return await self._writer.write(job)
+    async def _take_in(self, entry: NewEntry) -> Accepted:
+        return await self._writer.write(lambda tx: _insert_and_wake(tx, entry))
 
     async def decide(self, run_id: str, decision: Decision) -> RunRecord:
         """Store a person's decision and have the run go on; the very same decision again changes nothing.
@@ -139,7 +134,7 @@ class Door:
             entry = load_entry(tx, seq)
             if not put_back(tx, seq, now, by_person=True):
                 raise InputError(f"{seq}: is {entry.state}; only what is dead or held can be tried again")
-            tx.enqueue(RESUME if entry.is_decision else START, seq, entry.lane)
+            enqueue(tx, seq)
             return load_entry(tx, seq)
 
         return await self._writer.write(job)
@@ -209,9 +204,14 @@ class Door:
 
 def adopt_decision(tx: Transaction, run: RunRecord, ask_id: str, by: str, clock: Clock) -> None:
     """Have a decided run go on, unless somebody has done so already."""
-    accepted = insert_decision(tx, run.run_id, ask_id, run.ticket, by, run.graph, clock.now())
+    _insert_and_wake(tx, decision_entry(run.run_id, ask_id, run.ticket, by, run.graph, clock.now()))
+
+
+def _insert_and_wake(tx: Transaction, entry: NewEntry) -> Accepted:
+    (accepted,) = insert(tx, [entry])
     if accepted.is_new:
-        tx.enqueue(RESUME, accepted.seq, f"{run.ticket.source}:{run.ticket.id}")
+        wake(tx, [accepted.seq])
+    return accepted
 
 
 @contextmanager

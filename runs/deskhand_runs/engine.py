@@ -20,15 +20,17 @@ from deskhand_runs.dbos_setup import (
     launch,
     shut_down,
 )
-from deskhand_runs.doors import RESUME, START, Door, open_client
+from deskhand_runs.doors import Door, open_client
 from deskhand_runs.execute import Executor
 from deskhand_runs.gates import Gates
-from deskhand_runs.inbox import Inbox
+from deskhand_runs.inbox import Accepted, Inbox, NewEntry
+from deskhand_runs.intake import Intake
 from deskhand_runs.leftovers import Leftovers
 from deskhand_runs.limits import Slots
 from deskhand_runs.opening import open_runs
 from deskhand_runs.ownership import own
 from deskhand_runs.schedules import register_schedules
+from deskhand_runs.waking import RESUME, START
 from deskhand_runs.watching import watch_helpdesks
 from deskhand_runs.work import Pace, Work
 from deskhand_runs.writer import Writer
@@ -51,6 +53,17 @@ class Engine(Door):
         self._work = work
         self._tasks: set[asyncio.Task[object]] = set()
         self._is_closing = False
+        self._intake = Intake(work.writer)
+
+    async def _take_in(self, entry: NewEntry) -> Accepted:
+        return await self._intake.accept(entry)
+
+    async def cancel(self, run_id: str, by: str = "a person") -> bool:
+        """Stop a run before its next effect, and its graph at once; False when nothing was left to do."""
+        is_cancelled = await super().cancel(run_id, by)
+        if is_cancelled:
+            self.executor.stop((await asyncio.to_thread(self.store.load, run_id)).run_id)
+        return is_cancelled
 
     async def handle(self, seq: int) -> str:
         """Work on an entry, for the workflows. While the engine closes, nothing new is begun."""
@@ -156,6 +169,7 @@ async def _running(engine: Engine, database: sa.Engine, pace: Pace, *, jobs: boo
         configure(database)
         _register(engine)
         start_schedules = register_schedules(engine)  # always: an earlier process may have left the schedule there
+        await leftovers.catch_up()
         await launch(staged=engine._work.slots.size + _STAGED_MORE, poll_s=pace.poll_s)
         beside = [asyncio.create_task(leftovers.watch(pace.tick_s))]
         if jobs:

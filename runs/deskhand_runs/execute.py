@@ -62,6 +62,15 @@ class Executor:
     recordings: Path | None = None
     guard: WriteGuard | None = None
     deadline_s: float | None = None
+    _driven: dict[str, asyncio.Task[object]] = field(default_factory=dict)
+    _stopped: set[str] = field(default_factory=set)
+
+    def stop(self, run_id: str) -> None:
+        """Cut off the graph of a run that was cancelled, if it is at work here. To be called on the event loop."""
+        task = self._driven.get(run_id)
+        if task is not None:
+            self._stopped.add(run_id)
+            task.cancel()
 
     async def run_ticket(self, ticket: Ticket, graph: str, *, again: bool = False, record: bool = False) -> Ran:
         """Run ``graph`` on ``ticket`` until it parks or ends, going on where an earlier try stopped.
@@ -193,9 +202,8 @@ class Executor:
         deadline = asyncio.timeout(self.deadline_s)
         try:
             begin(ctx, run.graph, run.ticket)
-            drive = Drive(self.workspace, self.saver, run.graph)
             async with deadline:
-                end = await drive(ctx, run.ticket, decision)
+                end = await self._drive(ctx, run, decision)
         except DeskhandError as exc:
             await self._fail(run, str(exc))
             raise
@@ -211,7 +219,24 @@ class Executor:
         finally:
             if isinstance(recorder, FileRecorder):
                 recorder.close()
-        await self._keep(run, end)
+        if end is not None:
+            await self._keep(run, end)
+
+    async def _drive(self, ctx: RunContext, run: RunRecord, decision: Decision | None) -> End | None:
+        """Return how the graph ended, None when ``stop`` cut it off."""
+        task = asyncio.current_task()
+        assert task is not None, "runs are coroutines"
+        self._driven[run.run_id] = task
+        try:
+            return await Drive(self.workspace, self.saver, run.graph)(ctx, run.ticket, decision)
+        except asyncio.CancelledError:
+            if run.run_id not in self._stopped:
+                raise
+            task.uncancel()
+            return None
+        finally:
+            del self._driven[run.run_id]
+            self._stopped.discard(run.run_id)
 
     async def _fail(self, run: RunRecord, why: str) -> None:
         await asyncio.to_thread(self.store.fail, run.run_id, why, self.clock.now())

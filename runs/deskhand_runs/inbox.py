@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from deskhand.config import WorkspaceFolder
 from deskhand.errors import InputError
 from deskhand.sqlite import open_database, store_error
 from deskhand.tickets import Event, EventKind, Ticket
 from deskhand_runs.rows import SCHEMA, Connection, to_json, to_text
+
+if TYPE_CHECKING:
+    from deskhand_runs.writer import Transaction
 
 _DECISION = "deskhand:decision:"
 _PUT_BACK = "put back by a person"
@@ -79,16 +82,19 @@ class InboxEntry:
         return f"{self.source}:{self.ticket_id}"
 
 
-def insert(tx: Connection, event: Event, ticket: Ticket | None, graph: str, now: datetime) -> Accepted:
-    """Store a delivery, once."""
-    stored = to_json(ticket) if ticket else None
-    return _insert(tx, event, stored, graph, None, now)
+@dataclass(frozen=True)
+class NewEntry:
+    """What is to be stored of a delivery or a decision."""
+
+    event: Event
+    ticket: Ticket | None
+    graph: str
+    now: datetime
+    run_id: str | None = None
 
 
-def insert_decision(
-    tx: Connection, run_id: str, ask_id: str, ticket: Ticket, by: str, graph: str, now: datetime
-) -> Accepted:
-    """Store that a run was decided, once for each question; the decision itself is in its own table."""
+def decision_entry(run_id: str, ask_id: str, ticket: Ticket, by: str, graph: str, now: datetime) -> NewEntry:
+    """Return the entry of a decision, one for each question; the decision itself is in its own table."""
     event = Event(
         source=ticket.source,
         delivery_id=f"{_DECISION}{ask_id}",
@@ -97,22 +103,49 @@ def insert_decision(
         actor=by,
         at=now,
     )
-    return _insert(tx, event, None, graph, run_id, now)
+    return NewEntry(event, None, graph, now, run_id)
 
 
-def _insert(
-    tx: Connection, event: Event, ticket: str | None, graph: str, run_id: str | None, now: datetime
-) -> Accepted:
-    at = to_text(now)
-    row = tx.execute(
-        "INSERT INTO inbox (source, delivery_id, ticket_id, event, ticket, received_at, state, graph, run_id,"
-        " updated_at) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?) ON CONFLICT DO NOTHING RETURNING seq",
-        (event.source, event.delivery_id, event.ticket_id, to_json(event), ticket, at, graph, run_id, at),
-    ).fetchone()
-    if row is not None:
-        return Accepted(row["seq"], is_new=True)
+def insert(tx: Transaction, entries: Sequence[NewEntry]) -> list[Accepted]:
+    """Store deliveries in their order, each one once, and return what became of each.
+
+    One statement stores them all: each statement gives the interpreter to the threads that compute, and waits to get
+    it back, which takes longer than the statement.
+    """
+    if not entries:
+        return []
+    if len(entries) == 1:
+        stored = tx.execute_only(_INSERT.format(_PLACES), (None, *_values(entries[0])))
+        seq = stored.lastrowid if stored.rowcount == 1 else None
+        return [Accepted(seq, is_new=True) if seq is not None else _stored(tx, 0, entries[0].event)]
+    last = tx.execute("SELECT seq FROM sqlite_sequence WHERE name = 'inbox'").fetchone()
+    numbered = list(enumerate(entries, (last["seq"] if last else 0) + 1))
+    values = [value for seq, entry in numbered for value in (seq, *_values(entry))]
+    stored = tx.execute(_INSERT.format(", ".join([_PLACES] * len(entries))), values)
+    if stored.rowcount == len(entries):
+        return [Accepted(seq, is_new=True) for seq, _ in numbered]
+    return [_stored(tx, seq, entry.event) for seq, entry in numbered]
+
+
+_PLACES = "(?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)"
+_INSERT = (
+    "INSERT INTO inbox (seq, source, delivery_id, ticket_id, event, ticket, received_at, state, graph, run_id,"
+    " updated_at) VALUES {} ON CONFLICT DO NOTHING"
+)
+
+
+def _values(entry: NewEntry) -> tuple[object, ...]:
+    event, at = entry.event, to_text(entry.now)
+    ticket = to_json(entry.ticket) if entry.ticket else None
+    named = (event.source, event.delivery_id, event.ticket_id)
+    return (*named, to_json(event), ticket, at, entry.graph, entry.run_id, at)
+
+
+def _stored(tx: Connection, given: int, event: Event) -> Accepted:
+    """Return the number under which a delivery is stored: ``given``, or that of an earlier one of the same id."""
     sql = "SELECT seq FROM inbox WHERE source = ? AND delivery_id = ?"
-    return Accepted(tx.execute(sql, (event.source, event.delivery_id)).fetchone()["seq"], is_new=False)
+    seq = tx.execute(sql, (event.source, event.delivery_id)).fetchone()["seq"]
+    return Accepted(seq, is_new=seq == given)
 
 
 def load_entry(tx: Connection, seq: int) -> InboxEntry:

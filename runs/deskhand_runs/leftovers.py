@@ -10,22 +10,17 @@ from sqlite3 import Row
 
 from deskhand.clock import Clock
 from deskhand.errors import StoreError
-from deskhand_runs.doors import RESUME, START, adopt_decision
-from deskhand_runs.inbox import Inbox, load_entry, put_back
+from deskhand_runs.doors import adopt_decision
+from deskhand_runs.inbox import Inbox, put_back
 from deskhand_runs.store import load_in
+from deskhand_runs.waking import LOST, enqueue
 from deskhand_runs.work import PAUSED
 from deskhand_runs.writer import Transaction, Writer
 
 _log = logging.getLogger(__name__)
+_TOGETHER = 500
 
-# An entry is queued until it is at its end, so a queued one without a live workflow lost it: to an error of the
-# database at the wrong moment, to retention, or to somebody's hand.
-_LOST = """
-    SELECT seq FROM inbox WHERE state = 'queued' AND NOT EXISTS (
-        SELECT 1 FROM workflow_status w
-        WHERE w.workflow_uuid >= printf('ev-%012d', inbox.seq) AND w.workflow_uuid < printf('ev-%012d~', inbox.seq)
-        AND w.status IN ('ENQUEUED', 'PENDING', 'DELAYED'))
-    ORDER BY seq LIMIT 500"""
+_LOST = f"SELECT seq FROM inbox WHERE {LOST} ORDER BY seq LIMIT {_TOGETHER}"  # noqa: S608 - a text of ours
 
 # Decided, or to be sent, by a command that ended before it had gone on with the run.
 _DECIDED = """
@@ -59,7 +54,14 @@ class Leftovers:
                 await self.look()
             except StoreError as exc:
                 _log.error("looking for what was left behind: %s", exc)
+            except Exception:  # the edge of one look: a damaged row must not end the looking
+                _log.exception("looking for what was left behind failed")
             await asyncio.sleep(every_s)
+
+    async def catch_up(self) -> None:
+        """Enqueue every entry that a process left without a workflow: before new ones are, to keep their order."""
+        while await self._each(_LOST, (), self._enqueue) == _TOGETHER:
+            pass
 
     async def look(self) -> int:
         """Look once and return how much was found."""
@@ -82,8 +84,7 @@ class Leftovers:
         return await self.writer.write(job)
 
     def _enqueue(self, tx: Transaction, row: Row) -> None:
-        entry = load_entry(tx, row["seq"])
-        tx.enqueue(RESUME if entry.is_decision else START, entry.seq, entry.lane)
+        enqueue(tx, row["seq"])
 
     def _adopt(self, tx: Transaction, row: Row) -> None:
         run = load_in(tx, row["run_id"])

@@ -6,10 +6,11 @@ may use one file. A run goes ``running -> parked -> done``; ``failed`` goes on w
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,13 @@ class Claim(NamedTuple):
 
     record: RunRecord
     is_new: bool
+
+
+class Waiting(NamedTuple):
+    """A page of the runs that wait for a person; ``next_after`` is where the next page begins, None on the last."""
+
+    records: _Records
+    next_after: int | None
 
 
 @dataclass
@@ -265,6 +273,33 @@ class RunStore:
         with self._reading() as connection:
             rows = connection.execute(sql, (*given.values(), max(0, limit))).fetchall()
             return list_records(connection, rows)
+
+    def waiting(self, *, after: int = 0, limit: int = 100) -> Waiting:
+        """Return the runs that wait for a person, oldest first, at most ``limit``, and where to go on.
+
+        Args:
+            after: ``next_after`` of the page before; 0 for the first one.
+            limit: The most that are returned.
+        """
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT * FROM runs WHERE status = 'parked' AND waits AND seq > ? ORDER BY seq LIMIT ?",
+                (after, max(0, limit) + 1),
+            ).fetchall()
+            is_more, rows = len(rows) > limit, rows[:limit]
+            return Waiting(list_records(connection, rows), rows[-1]["seq"] if is_more else None)
+
+    def waiting_asks(self) -> dict[str, str]:
+        """Return the open question of every run that waits for a person, by the run's id, oldest first."""
+        with self._reading() as connection:
+            sql = "SELECT run_id, ask_id FROM runs WHERE status = 'parked' AND waits ORDER BY seq"
+            return {row["run_id"]: row["ask_id"] for row in connection.execute(sql)}
+
+    def load_all(self, run_ids: Sequence[str]) -> _Records:
+        """Return these runs, oldest first, a damaged one as ``list`` does; those that are not there are left out."""
+        with self._reading() as connection:
+            sql = "SELECT * FROM runs WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY seq"
+            return list_records(connection, connection.execute(sql, (json.dumps(run_ids),)).fetchall())
 
 
 def load_in(connection: Connection, run_id: str) -> RunRecord:

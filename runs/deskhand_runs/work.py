@@ -13,12 +13,12 @@ from deskhand.jsonio import content_hash
 from deskhand.records import RunRecord, RunStatus
 from deskhand.tickets import EventKind, Priority, Ticket
 from deskhand_runs import inbox
-from deskhand_runs.doors import RESUME, START
 from deskhand_runs.execute import Executor
 from deskhand_runs.gates import Gates
 from deskhand_runs.inbox import EntryState, Inbox, InboxEntry
 from deskhand_runs.limits import Later, Paused, Slots, rank
 from deskhand_runs.store import CANCELLED, claim_in
+from deskhand_runs.waking import enqueue
 from deskhand_runs.writer import Transaction, Writer
 
 _log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Work:
             inbox.note(tx, entry.seq, why, now, uncount=uncount)
             current = inbox.load_entry(tx, entry.seq)
             if current.state is EntryState.queued:
-                tx.enqueue(RESUME if entry.is_decision else START, entry.seq, entry.lane, delay_s=wait_s)
+                enqueue(tx, entry.seq, delay_s=wait_s)
             return current.state
 
         return await self.writer.write(job)

@@ -7,13 +7,16 @@ the next one, so that a burst of webhooks costs a few commits and not one each.
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from deskhand.errors import DeskhandError, StoreError
 from deskhand.sqlite import store_error
@@ -27,20 +30,45 @@ T = TypeVar("T")
 _MAX_JOBS = 64
 """The most jobs in one commit: each adds well under a millisecond to the wait of the others."""
 
+_PATIENCE_S = 30.0
+_PAUSE_S = 0.002
+"""How long, and how often, the database is tried while another connection writes."""
+
+_log = logging.getLogger(__name__)
+
 
 class Transaction:
     """A job's view of the transaction: our own tables, and DBOS's queue."""
 
-    def __init__(self, connection: sa.Connection, client: DBOSClient) -> None:
-        self._connection = connection
+    def __init__(self, raw: sqlite3.Connection, database: sa.Engine, client: DBOSClient) -> None:
+        self._raw = raw
+        self._database = database
         self._client = client
-        self._raw = cast("sqlite3.Connection", connection.connection.driver_connection)
+        self._connection: sa.Connection | None = None
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         """Execute one statement; rows are ``sqlite3.Row``."""
+        if not self._raw.in_transaction:
+            self._patiently("BEGIN IMMEDIATE", ())
+        return self._patiently(sql, parameters)
+
+    def execute_only(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Execute the one statement of a job; by itself in a commit it needs no BEGIN and COMMIT around it."""
+        return self._patiently(sql, parameters)
+
+    def _patiently(self, sql: str, parameters: Any) -> sqlite3.Cursor:
+        """Execute a statement when nobody else writes. SQLite's own waiting sleeps for up to 100 ms at a time."""
         cursor = self._raw.cursor()
         cursor.row_factory = sqlite3.Row
-        return cursor.execute(sql, parameters)
+        give_up_at = 0.0
+        while True:
+            try:
+                return cursor.execute(sql, parameters)
+            except sqlite3.OperationalError as exc:
+                give_up_at = give_up_at or time.monotonic() + _PATIENCE_S
+                if "locked" not in str(exc) or time.monotonic() > give_up_at:
+                    raise
+            time.sleep(_PAUSE_S)
 
     def enqueue(self, workflow: str, seq: int, lane: str, *, delay_s: float = 0.0) -> None:
         """Put a workflow for inbox entry ``seq`` into the queue; it starts when the transaction is committed.
@@ -60,22 +88,50 @@ class Transaction:
         }
         if delay_s > 0:
             options["delay_seconds"] = delay_s
+        if self._connection is None:  # SQLAlchemy's view of the same connection, only where DBOS needs it
+            self._connection = self._database.connect()
         self._client.enqueue_in_transaction(self._connection, options, seq)
+
+    def commit(self) -> None:
+        """Store what was done."""
+        if self._connection is not None:
+            self._connection.commit()
+        elif self._raw.in_transaction:
+            self._raw.execute("COMMIT")
+
+    def close(self) -> None:
+        """Undo what was not stored."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._raw.in_transaction:  # SQLite has rolled back on its own after some errors, such as a full disk
+            self._raw.execute("ROLLBACK")
 
 
 Job = Callable[[Transaction], T]
 
 
+class _Deferred(NamedTuple):
+    job: Job[object]
+    due_at: float
+
+
+class _Taken(NamedTuple):
+    batch: list[tuple[Job[Any], Future[Any]]]
+    is_last: bool
+
+
 class Writer:
-    """Carries out jobs in transactions, in the order in which they were handed in."""
+    """Carries out jobs in transactions, in the order in which they were handed in; deferred ones after the others."""
 
     def __init__(self, path: Path, client: DBOSClient) -> None:
         self._path = path
         self._client = client
         self._jobs: queue.SimpleQueue[tuple[Job[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._deferred: deque[_Deferred] = deque()
         self._guard = threading.Lock()
         self._is_closed = False
         self._database = _build_database(path)
+        self._raw = _raw_of(self._database)
         self._thread = threading.Thread(target=self._serve, name="deskhand-writer", daemon=True)
         self._thread.start()
 
@@ -103,19 +159,48 @@ class Writer:
         """Carry out a job and return its result when it is committed. Raises as ``submit`` says."""
         return await asyncio.wrap_future(self.submit(job))
 
+    def defer(self, job: Job[object], delay_s: float) -> None:
+        """Hand in a job that nobody waits for and that may be lost: a failure is logged.
+
+        It is carried out by itself, between two commits, when ``delay_s`` has passed or the writer closes.
+        """
+        with self._guard:
+            if not self._is_closed:
+                self._deferred.append(_Deferred(job, time.monotonic() + delay_s))
+                self._jobs.put((_nothing, Future()))  # the thread may be asleep without a time to wake up
+
     def _serve(self) -> None:
-        while (first := self._jobs.get()) is not None:
-            batch, is_last = [first], False
-            while len(batch) < _MAX_JOBS and not self._jobs.empty():
-                following = self._jobs.get()
-                if following is None:
-                    is_last = True
-                    break
-                batch.append(following)
+        is_last = False
+        while not is_last:
+            batch, is_last = self._take()
             # who no longer waits gets nothing stored, and can no longer give up once the job has begun
             self._carry_out([one for one in batch if one[1].set_running_or_notify_cancel()])
-            if is_last:
-                return
+            if self._deferred and self._deferred[0].due_at <= time.monotonic():
+                self._carry_out_deferred()
+        while self._deferred:
+            self._carry_out_deferred()
+
+    def _take(self) -> _Taken:
+        """Return the jobs of the next commit, none when a deferred job is due before another one comes."""
+        batch: list[tuple[Job[Any], Future[Any]]] = []
+        wait_s = max(0.0, self._deferred[0].due_at - time.monotonic()) if self._deferred else None
+        try:
+            following = self._jobs.get(timeout=wait_s)
+        except queue.Empty:
+            return _Taken(batch, is_last=False)
+        while following is not None:
+            if following[0] is not _nothing:
+                batch.append(following)
+            if len(batch) >= _MAX_JOBS or self._jobs.empty():
+                return _Taken(batch, is_last=False)
+            following = self._jobs.get()
+        return _Taken(batch, is_last=True)
+
+    def _carry_out_deferred(self) -> None:
+        future: Future[Any] = Future()
+        self._carry_out([(self._deferred.popleft().job, future)])
+        if (error := future.exception()) is not None:
+            _log.warning("a deferred job failed, it is made up for: %s", error)
 
     def _carry_out(self, batch: list[tuple[Job[Any], Future[Any]]]) -> None:
         """Commit a batch; when that fails, each job by itself, so that one does not take the others with it."""
@@ -137,9 +222,14 @@ class Writer:
                 future.set_result(result)
 
     def _commit(self, batch: list[tuple[Job[Any], Future[Any]]]) -> list[Any]:
-        with self._database.connect() as connection, connection.begin():
-            tx = Transaction(connection, self._client)
-            return [_protected(tx, job) for job, _ in batch]
+        tx = Transaction(self._raw, self._database, self._client)
+        try:
+            # one by itself needs no savepoint: what it refuses undoes the whole transaction
+            results = [batch[0][0](tx)] if len(batch) == 1 else [_protected(tx, job) for job, _ in batch]
+            tx.commit()
+        finally:
+            tx.close()
+        return results
 
     def _explain(self, exc: Exception) -> Exception:
         cause = getattr(exc, "orig", exc)
@@ -162,8 +252,12 @@ def _protected(tx: Transaction, job: Job[Any]) -> Any:
     return result
 
 
+def _nothing(_tx: Transaction) -> None:
+    """Do nothing: this job only wakes the thread."""
+
+
 def _build_database(path: Path) -> sa.Engine:
-    """Return an engine of one connection whose transactions take the write lock at their begin."""
+    """Return an engine of one connection, on which transactions are begun and ended by hand."""
     import sqlalchemy as sa
 
     database = sa.create_engine(
@@ -175,11 +269,18 @@ def _build_database(path: Path) -> sa.Engine:
     @sa.event.listens_for(database, "connect")
     def _prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (
+            "busy_timeout=30000",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "busy_timeout=0",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
-    @sa.event.listens_for(database, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
     return database
+
+
+def _raw_of(database: sa.Engine) -> sqlite3.Connection:
+    with database.connect() as connection:
+        return cast("sqlite3.Connection", connection.connection.driver_connection)

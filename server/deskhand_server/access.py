@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from deskhand.clock import Clock
 from deskhand.service_settings import ServerSettings
 from deskhand.settings import read_key
-from deskhand_server.sessions import Links, Session, Sessions, Tries, is_equal, session_key
+from deskhand_server.sessions import ClosedSessions, Links, Session, Sessions, Tries, is_equal, session_key
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -32,8 +32,9 @@ class Visitor:
 class Access:
     """Recognises visitors. Passwords and keys are read from the environment when they are needed and kept nowhere."""
 
-    def __init__(self, key: bytes, settings: ServerSettings, clock: Clock) -> None:
+    def __init__(self, key: bytes, settings: ServerSettings, clock: Clock, closed: ClosedSessions) -> None:
         self._key = key
+        self._closed = closed
         self._settings = settings
         self._clock = clock
         self._sessions: Sessions | None = None
@@ -52,7 +53,7 @@ class Access:
         """The sessions under the password as it is now."""
         key = session_key(self._key, self.password)
         if self._sessions is None or self._sessions.key != key:
-            self._sessions = Sessions(key, self._clock, self._settings.session_hours)
+            self._sessions = Sessions(key, self._clock, self._settings.session_hours, self._closed)
         return self._sessions
 
     def is_password(self, given: str) -> bool:

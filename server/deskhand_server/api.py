@@ -90,6 +90,19 @@ async def list_runs(
     return JSONResponse({"runs": [_brief(record) for record in records]})
 
 
+@router.get("/queue")
+async def list_waiting(
+    request: Request, after: Annotated[int, Query(ge=0, le=2**62)] = 0, limit: Limit = 50
+) -> Response:
+    """Return the runs that wait for a person, oldest first; ``next_after`` is the ``after`` of the next page."""
+    store = desk_of(request).engine.store
+    try:
+        found = await asyncio.to_thread(store.waiting, after=after, limit=limit)
+    except StoreError as exc:
+        return error_answer(exc)
+    return JSONResponse({"runs": [_brief(record) for record in found.records], "next_after": found.next_after})
+
+
 @router.get("/runs/{run_id}")
 async def show(request: Request, run_id: str) -> Response:
     """Return one run whole."""

@@ -19,7 +19,7 @@ from deskhand_server.desk import Desk, Service
 from deskhand_server.metrics import Metrics
 from deskhand_server.queue import Queue
 from deskhand_server.rendering import STATIC
-from deskhand_server.sessions import load_key
+from deskhand_server.sessions import ClosedSessions, load_key
 from deskhand_server.shell import VISITOR, Door, LastResort, SecurityHeaders, refuse
 
 if TYPE_CHECKING:
@@ -38,13 +38,14 @@ def build_app(engine: Service, workspace: Workspace, settings: ServerSettings, c
     Raises:
         StoreError: The server's key cannot be kept in ``.deskhand``.
     """
+    state = workspace.folder.state
     app = FastAPI(title="deskhand", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk = Desk(
         engine=engine,
         workspace=workspace,
         settings=settings,
         clock=clock,
-        access=Access(load_key(workspace.folder.state / "server.key"), settings, clock),
+        access=Access(load_key(state / "server.key"), settings, clock, ClosedSessions(state / "sessions.closed")),
         metrics=Metrics(),
         queue=Queue(engine.store),
     )

@@ -14,7 +14,7 @@ from deskhand_server.decisions import read_form
 from deskhand_server.desk import Desk, desk_of
 from deskhand_server.forms import Form, field, form_token, read_own_form, visitor_of
 from deskhand_server.health import status_json
-from deskhand_server.queue import Filter, around, build_row, choices
+from deskhand_server.queue import Filter, around, build_row, choices, cut
 from deskhand_server.rendering import page
 from deskhand_server.sheets import build_sheet
 from deskhand_server.shell import unavailable
@@ -24,24 +24,29 @@ router = APIRouter()
 _N_RECENT = 100
 _N_TROUBLES = 50
 Short = Annotated[str, Query(max_length=200)]
+Sheet = Annotated[int, Query(ge=1, le=1_000_000)]
 
 
 @router.get("/")
 async def show_queue(
-    request: Request, q: Short = "", category: Short = "", reason: Short = "", after: Short = ""
+    request: Request, q: Short = "", category: Short = "", reason: Short = "", after: Short = "", sheet: Sheet = 1
 ) -> Response:
-    """Show what waits for a person."""
-    return await asyncio.to_thread(_queue_page, request, Filter(q.strip(), category, reason), after)
+    """Show what waits for a person, a hundred tickets on a page."""
+    return await asyncio.to_thread(_queue_page, request, Filter(q.strip(), category, reason), after, sheet)
 
 
-def _queue_page(request: Request, chosen: Filter, after: str, *, alert: str = "", status: int = 200) -> Response:
+def _queue_page(
+    request: Request, chosen: Filter, after: str, sheet: int = 1, *, alert: str = "", status: int = 200
+) -> Response:
     desk = desk_of(request)
     rows = desk.queue.rows()
+    shown = [row for row in rows if chosen(row)]
     return page(
         "queue.html",
         status,
         **_common(request, "queue"),
-        rows=[row for row in rows if chosen(row)],
+        sheet=cut(shown, sheet),
+        n_shown=len(shown),
         n_all=len(rows),
         chosen=chosen,
         choices=choices(rows),

@@ -9,16 +9,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlencode
 
-from deskhand.records import RunRecord, RunStatus
+from deskhand.records import RunRecord
 from deskhand.tickets import Priority, Role
 from deskhand_agents.reasons import REASONS
 
 if TYPE_CHECKING:
     from deskhand_runs import RunStore
 
-MAX_ROWS = 1_000
-"""Most runs that are read for the queue; the page says so when there are more."""
+MAX_NEW = 2_000
+"""Most runs that one reading adds to the queue, the oldest first; the next reading goes on, and the page says so."""
+
+PAGE_ROWS = 100
+"""Rows on one page."""
 
 ALARMS = frozenset({"safety", "threat", "fraud_sign", "injection"})
 """Reasons that a person should see first."""
@@ -84,6 +88,11 @@ class Filter:
         )
 
     @property
+    def query(self) -> str:
+        """The filter as the query of a URL."""
+        return urlencode({"q": self.text, "category": self.category, "reason": self.reason})
+
+    @property
     def is_set(self) -> bool:
         """Whether anything is left out."""
         return bool(self.text or self.category or self.reason)
@@ -92,12 +101,13 @@ class Filter:
 class Queue:
     """Reads the queue; a reading serves for two seconds, so that many open pages cost no more than one.
 
-    May be used from several threads.
+    A run that waits does not change, so that only what is new is read. May be used from several threads.
     """
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
         self._guard = threading.Lock()
+        self._known: dict[tuple[str, str], Row] = {}
         self._rows: list[Row] = []
         self._read_at = float("-inf")
 
@@ -105,10 +115,18 @@ class Queue:
         """Return what waits, first what should be answered first. Raises StoreError."""
         with self._guard:
             if time.monotonic() - self._read_at > _FRESH_S:
-                records = self._store.list(status=RunStatus.parked, limit=MAX_ROWS)
-                self._rows = sorted((build_row(record) for record in records if record.waits), key=lambda r: r.order)
+                self._read()
+                self._rows = sorted(self._known.values(), key=lambda row: row.order)
                 self._read_at = time.monotonic()
             return self._rows
+
+    def _read(self) -> None:
+        asks = self._store.waiting_asks()
+        self._known = {key: row for key, row in self._known.items() if asks.get(key[0]) == key[1]}
+        unknown = [run_id for run_id, ask_id in asks.items() if (run_id, ask_id) not in self._known]
+        for record in self._store.load_all(unknown[:MAX_NEW]):
+            if record.waits and record.review is not None:
+                self._known[record.run_id, record.review.ask_id] = build_row(record)
 
     def forget(self) -> None:
         """Read anew the next time: something was decided."""
@@ -153,6 +171,21 @@ def explain(record: RunRecord) -> tuple[Why, ...]:
 def _first_words(record: RunRecord) -> str:
     texts = [message.text for message in record.ticket.messages if message.text.strip()]
     return " ".join(texts[0].split()[:12]) if texts else "(no subject)"
+
+
+class Sheet(NamedTuple):
+    """One page of rows; ``number`` counts from 1."""
+
+    rows: Sequence[Row]
+    number: int
+    n_sheets: int
+
+
+def cut(rows: Sequence[Row], number: int) -> Sheet:
+    """Return page ``number`` of the rows; the last one when there are not so many."""
+    n_sheets = max(1, -(-len(rows) // PAGE_ROWS))
+    number = min(max(1, number), n_sheets)
+    return Sheet(rows[(number - 1) * PAGE_ROWS : number * PAGE_ROWS], number, n_sheets)
 
 
 class Choice(NamedTuple):

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import uvicorn
 
 from deskhand.errors import InputError
+from deskhand_server.headers import HeadersInTime
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -26,12 +28,12 @@ _REQUESTS_S = 10
 _HEADER_BYTES = 65_536
 
 
-TURN_S = 0.0005
+TURN_S = 0.0001
 """How long a thread may hold the interpreter while others wait."""
 
 
 def take_short_turns() -> None:
-    """Have threads of this process take turns ten times as often as Python's 5 ms.
+    """Have threads of this process take turns fifty times as often as Python's 5 ms.
 
     SQLite gives the interpreter up at every statement. While runs compute, the writer would wait 5 ms to get it back,
     several times for each delivery, and acknowledgements with it.
@@ -50,7 +52,7 @@ class Engine(Protocol):
 class _Server(uvicorn.Server):
     """uvicorn without its own handling of signals: the engine must stop before the process does."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], object]) -> None:
         super().__init__(config)
         self._on_started = on_started
 
@@ -95,12 +97,15 @@ async def serve(
 ) -> None:
     """Answer requests until SIGTERM, SIGINT or ``stop``; then take nothing in, and wait for what is at work.
 
+    Requests are answered on an event loop in a thread of its own: on the engine's, an acknowledgement would wait for
+    every step of a run that computes.
+
     Args:
         app: What ``build_app`` returned.
         engine: Drained at the end.
         host: The address to listen on.
         port: The port; 0 for a free one.
-        on_start: Called when requests are answered.
+        on_start: Called on this event loop when requests are answered.
         work_s: How long runs at work may take to end. What is cut off goes on at the next start.
 
     Raises:
@@ -113,16 +118,24 @@ async def serve(
             server.should_exit = True
             app.state.desk.is_draining = True
 
-        serving = Serving(app, host, sock.getsockname()[1], stop)
-        server = _Server(_config(app), lambda: on_start(serving))
-        with _signals(stop):
-            await server.serve(sockets=[sock])
+        serving, loop = Serving(app, host, sock.getsockname()[1], stop), asyncio.get_running_loop()
+        server = _Server(_config(app), lambda: loop.call_soon_threadsafe(on_start, serving))
+        with ThreadPoolExecutor(1, "deskhand-http") as thread, _signals(stop):
+            try:
+                await loop.run_in_executor(thread, _answer, server, sock)
+            finally:
+                server.should_exit = True  # the thread is waited for, also when this is cancelled
             await _finish(engine, server, work_s)
+
+
+def _answer(server: uvicorn.Server, sock: socket.socket) -> None:
+    asyncio.run(server.serve(sockets=[sock]))
 
 
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=HeadersInTime,
         log_config=None,
         access_log=False,  # paths of webhooks hold secrets
         proxy_headers=False,

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 from collections import deque
@@ -18,6 +19,7 @@ from deskhand.clock import Clock
 from deskhand.errors import StoreError
 
 KEY_BYTES = 32
+_log = logging.getLogger(__name__)
 LINK_MINUTES = 15
 """How long a one-time link may be used."""
 
@@ -39,17 +41,21 @@ def load_key(path: Path) -> bytes:
 
 def _write_key(path: Path) -> None:
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
+    _write(scratch, secrets.token_bytes(KEY_BYTES))
     try:
         os.link(scratch, path)  # of two processes that start at once, one wins and both read its key
     except FileExistsError:
         pass
     finally:
         scratch.unlink()
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,38 @@ class Session:
     expires_at: float
 
 
+class ClosedSessions:
+    """The sessions that somebody logged out of, in a file, so that a restart does not revive a copied token.
+
+    A session is forgotten when it would have ended by itself.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the file. Raises StoreError when it cannot be read: the sessions in it would live again."""
+        self._path = path
+        try:
+            self._ends: dict[str, float] = dict(json.loads(path.read_text())) if path.exists() else {}
+        except (OSError, ValueError, TypeError) as exc:
+            raise StoreError(
+                f"{path}: cannot be read ({exc}); delete it together with server.key, which logs everybody out"
+            ) from exc
+
+    def __contains__(self, session_id: object) -> bool:
+        return session_id in self._ends
+
+    def add(self, session: Session, now: datetime) -> None:
+        """Remember that a session was ended; when that cannot be stored, until the process ends."""
+        self._ends = {id_: end for id_, end in self._ends.items() if end > now.timestamp()}
+        self._ends[session.id] = session.expires_at
+        scratch = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
+        try:
+            _write(scratch, json.dumps(list(self._ends.items())).encode())
+            scratch.replace(self._path)
+        except OSError as exc:
+            _log.error("%s: a logout is kept until the next start only (%s); check the folder", self._path, exc)
+            scratch.unlink(missing_ok=True)
+
+
 @dataclass
 class Sessions:
     """Makes and reads session tokens.
@@ -69,12 +107,13 @@ class Sessions:
         key: Signs tokens. A changed password makes it another one, so that it logs everybody out.
         clock: For the end of a session.
         hours: How long a session lasts.
+        closed: Those that were ended before their time.
     """
 
     key: bytes
     clock: Clock
     hours: float
-    _closed: dict[str, float] = field(default_factory=dict)
+    closed: ClosedSessions
 
     def open(self, name: str) -> str:
         """Return a new session's token for the person ``name``."""
@@ -92,15 +131,13 @@ class Sessions:
             session = Session(*json.loads(base64.urlsafe_b64decode(body)))
         except (ValueError, TypeError, binascii.Error):
             return None
-        if session.id in self._closed or session.expires_at <= self.clock.now().timestamp():
+        if session.id in self.closed or session.expires_at <= self.clock.now().timestamp():
             return None
         return session
 
     def close(self, session: Session) -> None:
         """End a session: its token is refused from now on."""
-        now = self.clock.now().timestamp()
-        self._closed = {id_: end for id_, end in self._closed.items() if end > now}
-        self._closed[session.id] = session.expires_at
+        self.closed.add(session, self.clock.now())
 
     def form_token(self, anchor: str) -> str:
         """Return what a form must carry; ``anchor`` is the session's id, or the login form's cookie."""

@@ -18,7 +18,18 @@ from deskhand.testing import DEFAULT_CONFIG, build_workspace
 from deskhand_helpdesks.signatures import sign_webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-SHOP = '\n[helpdesks.shop]\nkind = "standard-webhooks"\nsecret_envs = ["SHOP_SECRET"]\n'
+SHOP = '\n[helpdesks.shop]\nkind = "standard-webhooks"\nsecret_envs = ["SHOP_SECRET", "SHOP_SECRET_NEXT"]\n'
+DESK = """
+[helpdesks.desk]
+kind = "django-helpdesk"
+base_url = "http://127.0.0.1:9"
+token_env = "DESK_TOKEN"
+secret_envs = ["DESK_SECRET"]
+poll_every_s = 3600
+
+[helpdesks.box]
+kind = "folder"
+"""
 
 
 class Served:
@@ -108,6 +119,19 @@ def test_serve_without_a_password_warns_and_prints_no_link_into_a_log(start: Cal
     served.end()
     text = "\n".join(served.lines)
     assert "warning: no password is set" in text and "no API key is set" in text and "/login/" not in text
+
+
+def test_serve_says_where_webhooks_go_and_which_variables_are_missing(
+    start: Callable[..., Served], tmp_path: Path
+) -> None:
+    (tmp_path / "workspace" / "deskhand.toml").write_text(DEFAULT_CONFIG + SHOP + DESK)
+    served = start(DESK_SECRET="s")
+    served.end()
+    text = "\n".join(served.lines)
+    assert "warning: DESK_TOKEN is not set, which helpdesks.desk needs" in text
+    assert "SECRET is not set" not in text and "SHOP_SECRET_NEXT" not in text
+    addresses = [line.partition("/webhooks/")[2] for line in served.lines if line.startswith("webhooks of")]
+    assert addresses == ["shop", "desk/<the secret>"], "a folder has none"
 
 
 def test_serve_beside_another_is_refused(start: Callable[..., Served]) -> None:

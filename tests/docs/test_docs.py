@@ -19,6 +19,12 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from deskhand.config import Taxonomy, WorkspaceConfig, load_toml
+from deskhand.helpdesk_settings import (
+    DjangoHelpdeskSettings,
+    EmailSettings,
+    FolderSettings,
+    StandardWebhooksSettings,
+)
 from deskhand.testing import build_workspace
 from deskhand.tickets import Ticket
 from deskhand_agents.reasons import REASONS
@@ -77,6 +83,40 @@ def fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fiel
 def test_every_key_of_a_file_is_on_the_page(file: str) -> None:
     rows = {row[0].strip("`") for row in table(section(page("workspace.md"), file))}
     assert rows == {key for key, _ in fields(FILES[file])}
+
+
+# service.md
+
+KINDS = {
+    "standard-webhooks": StandardWebhooksSettings,
+    "django-helpdesk": DjangoHelpdeskSettings,
+    "email": EmailSettings,
+    "folder": FolderSettings,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_key_of_a_helpdesk_is_on_the_page_with_its_default(kind: str) -> None:
+    shared, *own = re.split(r"^### ", section(page("service.md"), "Sources"), flags=re.MULTILINE)
+    (its,) = (text for text in own if text.startswith(f"{kind}\n"))
+    rows = {key.strip("`"): default for key, default, _ in table(shared) + table(its)}
+    known = {name: field for name, field in KINDS[kind].model_fields.items() if name != "kind"}
+    assert set(rows) == set(known)
+    for name, default in rows.items():
+        value = known[name].default
+        assert (default == "-") == known[name].is_required(), name
+        assert default == "-" or toml(default) == (list(value) if isinstance(value, tuple) else value), name
+
+
+def test_every_metric_is_on_the_page_and_alerts_use_no_other() -> None:
+    from deskhand_server.metrics import Metrics
+
+    text = section(page("service.md"), "What to watch")
+    there = {
+        f"{metric.name}_total" if metric.type == "counter" else metric.name for metric in Metrics().registry.collect()
+    }
+    assert {row[0].strip("`") for row in table(text)} == there
+    assert set(re.findall(r"deskhand_\w+", text.split("```yaml")[1])) <= there
 
 
 def toml(cell: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -167,10 +168,32 @@ class Bench:
         return engine.store.list(ticket_id=ticket_id)[0]
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    folder = build_workspace(tmp_path / "engine", config=CONFIG, articles={}, labelled=())
+def build_folder(path: Path) -> Path:
+    """Return a new workspace folder."""
+    folder = build_workspace(path, config=CONFIG, articles={}, labelled=())
     (folder / "asking_graph.py").write_text(GRAPH)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def empty_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The databases of an engine that has done nothing: DBOS takes a second to make its tables."""
+    bench = Bench(build_folder(tmp_path_factory.mktemp("template") / "engine"))
+
+    async def open_once() -> None:
+        async with bench.open():
+            pass
+
+    asyncio.run(open_once())
+    return bench.folder / ".deskhand"
+
+
+@pytest.fixture
+def bench(tmp_path: Path, empty_state: Path) -> Bench:
+    folder = build_folder(tmp_path / "engine")
+    for name in ("runs.db", "checkpoints.db"):
+        (folder / ".deskhand").mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(empty_state / name, folder / ".deskhand" / name)
     return Bench(folder)
 
 

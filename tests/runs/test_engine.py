@@ -280,12 +280,12 @@ async def test_a_cancelled_run_sends_nothing(bench, approve):
 
 
 async def test_a_run_cancelled_while_its_graph_is_at_work_ends_cancelled(bench, make_event):
-    bench.desk.write("sleep 0.5")
+    bench.desk.write("sleep 4")
     async with bench.open() as engine:
         await engine.accept(make_event())
-        await until(engine.store.list)
+        await until(lambda: engine.executor._driven)
         await engine.cancel(engine.store.list()[0].run_id)
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(3)  # its graph is cut off, and not waited for
         assert engine.entry(1).state.value == "cancelled"
         assert engine.status().n_parked == 0
 

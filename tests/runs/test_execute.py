@@ -184,3 +184,58 @@ async def test_an_interrupted_again_goes_on_instead_of_starting_anew(workspace: 
                 await executor.run_ticket(build_ticket(), "support", again=True)
         await executor.run_ticket(build_ticket(), "support", again=True)
         assert [record.status for record in executor.store.list()] == [RunStatus.parked, RunStatus.done]
+
+
+async def test_a_cancelled_run_says_how_to_run_the_ticket_again(workspace: Path) -> None:
+    async with opened(workspace) as executor:
+        ticket = build_ticket("How do I return a product?")
+        claim = executor.store.claim(ticket, "support", new_id=lambda: "run-1", now=NOON)
+        executor.store.cancel(claim.record.run_id, "kim", NOON)
+        with pytest.raises(RunFailed, match="cancelled by kim; run the ticket again with --again"):
+            await executor.run_ticket(ticket, "support")
+
+
+async def test_a_run_stopped_while_its_graph_is_at_work_says_so_and_keeps_nothing(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+
+    async def at_work(*_: object, **__: object) -> None:
+        begun.set()
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr("deskhand_runs.execute.Drive.__call__", at_work)
+    async with opened(workspace) as executor:
+        running = asyncio.create_task(executor.run_ticket(build_ticket(), "support"))
+        await begun.wait()
+        executor.stop("run-of-nobody")
+        [run_id] = executor._driven
+        executor.store.cancel(run_id, "kim", NOON)
+        executor.stop(run_id)
+        with pytest.raises(RunFailed, match="was cancelled"):
+            await asyncio.wait_for(running, 5)
+        assert (executor.store.load(run_id).error, executor._driven) == ("cancelled by kim", {})
+
+
+async def test_an_edit_on_lost_checkpoints_sends_the_edited_text(workspace: Path) -> None:
+    async with opened(workspace) as executor:
+        run_id = (await executor.run_ticket(build_ticket("How do I return a product?"), "support")).result.run_id
+    for path in (workspace / ".deskhand").glob("checkpoints.db*"):
+        path.unlink()
+    edit = Decision(ask_id=f"{run_id}:0", verdict=Verdict.edit, text="Edited by Kim.", by="kim", at=NOON)
+    async with opened(workspace) as executor:
+        await executor.decide(run_id, edit)
+    assert "Edited by Kim." in outgoing(workspace)[0].read_text()
+
+
+async def test_a_pending_write_back_at_which_somebody_else_is_is_left_to_them(
+    workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(workspace) as executor:
+        run_id = (await executor.run_ticket(build_ticket("How do I return a product?"), "support")).result.run_id
+        executor.store.decide(run_id, approve(f"{run_id}:0"), NOON)
+        with executor.store.lock(run_id):
+            assert await executor.finish_pending() == 0
+        assert "still to be written back" in caplog.text
+        assert await executor.finish_pending() == 1
+    assert len(outgoing(workspace)) == 1

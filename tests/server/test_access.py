@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.routing import Mount, Route
 
 from deskhand.errors import StoreError
-from deskhand_server.sessions import LINK_MINUTES, load_key
+from deskhand.testing import FixedClock
+from deskhand_server.sessions import LINK_MINUTES, ClosedSessions, Sessions, load_key
 from deskhand_server.shell import SECURITY_HEADERS, local_path
 
 OPEN = {"/healthz", "/login", "/login/{token}", "/webhooks/{source}", "/webhooks/{source}/{secret}"}
@@ -169,6 +172,33 @@ async def test_session_ends_with_its_hours_its_logout_or_a_new_password(
     await house.log_in()
     monkeypatch.setenv("DESKHAND_PASSWORD", "another")
     assert (await house.get("/")).status == 401
+
+
+def test_logout_survives_a_restart_until_the_session_would_have_ended(tmp_path: Path) -> None:
+    path, clock = tmp_path / "sessions.closed", FixedClock()
+    sessions = Sessions(b"k" * 32, clock, 12, ClosedSessions(path))
+    copied, other = sessions.open("Maria"), sessions.open("Maria")
+    sessions.close(sessions.read(copied))
+    assert path.stat().st_mode & 0o777 == 0o600
+    again = Sessions(b"k" * 32, clock, 12, ClosedSessions(path))
+    assert again.read(copied) is None and again.read(other) is not None
+    clock.at += timedelta(hours=13)
+    late = again.open("Lee")
+    again.close(again.read(late))
+    assert len(json.loads(path.read_text())) == 1  # those that are over are forgotten
+
+
+def test_file_of_logouts_that_cannot_be_read_or_written_says_so(
+    tmp_path: Path, log_lines: Callable[[], list[str]]
+) -> None:
+    path, clock = tmp_path / "sessions.closed", FixedClock()
+    path.write_text("{")
+    with pytest.raises(StoreError, match="logs everybody out"):
+        ClosedSessions(path)
+    sessions = Sessions(b"k" * 32, clock, 12, ClosedSessions(tmp_path / "nowhere" / "sessions.closed"))
+    token = sessions.open("Maria")
+    sessions.close(sessions.read(token))
+    assert sessions.read(token) is None and "until the next start" in log_lines()[0]
 
 
 @pytest.mark.parametrize("change", ["name", "end", "body", "signature", "empty"])

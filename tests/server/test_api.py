@@ -156,3 +156,17 @@ async def test_store_that_cannot_be_read_is_answered_503(house: Any, kit: Any) -
         assert (await house.api("GET", path)).status == 503
     house.engine.error = StoreError("damaged; restore a backup")
     assert (await house.api("GET", "/")).status == 503
+
+
+async def test_what_waits_is_listed_page_by_page_the_oldest_first(house: Any, kit: Any) -> None:
+    for n in range(5):
+        kit.park(house.engine.store, f"T-{n}")
+    seen, after = [], 0
+    while after is not None:
+        answer = (await house.api("GET", f"/api/v1/queue?limit=2&after={after}")).json
+        seen.append([run["ticket_id"] for run in answer["runs"]])
+        after = answer["next_after"]
+    assert seen == [["T-0", "T-1"], ["T-2", "T-3"], ["T-4"]]
+    assert (await house.api("GET", "/api/v1/queue?after=-1")).status == 422
+    house.engine.store.close()
+    assert (await house.api("GET", "/api/v1/queue")).status == 503

@@ -35,6 +35,38 @@ async def test_queue_is_filtered_by_text_category_and_reason(house: Any, kit: An
     assert "Nothing matches" in (await house.get("/?q=nothing")).text
 
 
+async def test_long_queue_is_whole_and_in_order_over_its_pages(
+    house: Any, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deskhand_server.queue.PAGE_ROWS", 3)
+    for n in range(7):
+        kit.park(house.engine.store, f"T-{n}", subject=f"lamp {n}", priority=Priority.urgent if n == 6 else None)
+    await house.log_in()
+    first, last = (await house.get("/")).text, (await house.get("/?sheet=3")).text
+    assert first.index("lamp 6") < first.index("lamp 0") < first.index("lamp 1") and "lamp 2" not in first
+    assert "Page 1 of 3" in first and 'rel="next"' in first and 'rel="prev"' not in first
+    assert "lamp 5" in last and "Page 3 of 3" in last and 'rel="next"' not in last
+    assert (await house.get("/?sheet=99")).text.count("Page 3 of 3") == 1
+    filtered = (await house.get("/?q=lamp&sheet=2")).text
+    assert "/?q=lamp&amp;category=&amp;reason=&amp;sheet=3" in filtered
+    assert (await house.get("/?sheet=0")).status == 422
+
+
+async def test_queue_longer_than_one_reading_takes_goes_on_with_the_next(
+    house: Any, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deskhand_server.queue.MAX_NEW", 2)
+    for n in range(3):
+        kit.park(house.engine.store, f"T-{n}", subject=f"lamp {n}")
+    queue = house.app.state.desk.queue
+    assert [row.subject for row in queue.rows()] == ["lamp 0", "lamp 1"]
+    queue.forget()
+    assert [row.subject for row in queue.rows()] == ["lamp 0", "lamp 1", "lamp 2"]
+    house.engine.store.close_parked("file", "T-1", "closed", NOON)
+    queue.forget()
+    assert [row.subject for row in queue.rows()] == ["lamp 0", "lamp 2"]
+
+
 async def test_empty_queue_says_so(house: Any) -> None:
     await house.log_in()
     assert "Nothing waits for you" in (await house.get("/")).text

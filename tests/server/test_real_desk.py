@@ -59,7 +59,7 @@ def build(workspace):
 OWN_GRAPH = '\n[graphs]\ndefault = "asking"\n[graphs.own]\nasking = "asking_graph:build"\n'
 
 
-def config(desk: Desk, more: str = "") -> str:
+def config(desk: Desk, more: str, poll_every_s: int) -> str:
     return f"""{DEFAULT_CONFIG}{more}
 [helpdesks.desk]
 kind = "django-helpdesk"
@@ -67,18 +67,18 @@ base_url = "{desk.base_url}"
 token_env = "DESK_TOKEN"
 secret_envs = ["DESK_SECRET"]
 actor_ids = ["{desk.users["bot"]["id"]}"]
-poll_every_s = 2
+poll_every_s = {poll_every_s}
 max_writes_per_minute = 10000
 timeout_s = 20
 """
 
 
 @pytest.fixture
-def serve_desk(own_desk: Desk, serve_workspace: Callable[..., Service], tmp_path: Path) -> Callable[[str], Service]:
+def serve_desk(own_desk: Desk, serve_workspace: Callable[..., Service], tmp_path: Path) -> Callable[..., Service]:
     """Return a function that makes the service which the desk's webhooks go to."""
 
-    def make(more: str = "") -> Service:
-        folder = build_workspace(tmp_path / "workspace", config=config(own_desk, more))
+    def make(more: str = "", poll_every_s: int = 3) -> Service:
+        folder = build_workspace(tmp_path / "workspace", config=config(own_desk, more, poll_every_s))
         (folder / "asking_graph.py").write_text(ASKING)
         secrets = {"DESK_TOKEN": own_desk.users["bot"]["token"], "DESK_SECRET": PATH_SECRET}
         return serve_workspace(folder, own_desk.hook_port, **secrets)
@@ -119,8 +119,7 @@ def test_what_happened_while_the_listener_was_killed_arrives_once(
     service.start()
     for n in range(4):
         own_desk.open(f"Before {n}", QUESTION)
-    wait_for(lambda: len(service.waiting()) == 4, "four drafts")
-    first = service.waiting()
+    first = service.wait_for_drafts(4)
     with ThreadPoolExecutor(2) as pool:
         pool.submit(lambda: [own_desk.open(f"Meanwhile {n}", QUESTION) for n in range(4)])
         assert [service.approve(run) for run in first[:2]] == [200, 200]
@@ -130,8 +129,7 @@ def test_what_happened_while_the_listener_was_killed_arrives_once(
         own_desk.open(f"Down {n}", QUESTION)
     own_desk.write_mail("And who pays for the way back?", ticket_id=int(first[2]["ticket_id"]))
     service.start()
-    wait_for(lambda: len(service.waiting()) == 10, "ten drafts", 90)
-    for run in service.waiting():
+    for run in service.wait_for_drafts(10):
         statuses = [service.approve(run), service.approve(run)]
         assert statuses == [200, 200], "the same decision twice is one"
     service.wait_idle()
@@ -145,17 +143,15 @@ def test_what_happened_while_the_listener_was_killed_arrives_once(
 
 
 def test_each_run_of_100_tickets_was_started_by_a_customer(serve_desk: Callable[..., Service], own_desk: Desk) -> None:
-    service = serve_desk(OWN_GRAPH)
+    service = serve_desk(OWN_GRAPH, poll_every_s=20)  # each poll reads all of them: the webhooks bring them
     service.start()
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda n: own_desk.open(f"Ticket {n}", f"Question {n}"), range(100)))
-        wait_for(lambda: len(service.waiting()) == 100, "100 drafts")
-        assert set(pool.map(service.approve, service.waiting())) == {200}
+        assert set(pool.map(service.approve, service.wait_for_drafts(100))) == {200}
         service.wait_idle()
         again = [row["id"] for row in own_desk.rows("tickets")[:15]]
         list(pool.map(lambda ticket_id: own_desk.write_mail("Thank you. And one more?", ticket_id=ticket_id), again))
-        wait_for(lambda: len(service.waiting()) == 15, "15 more drafts")
-        assert set(pool.map(service.approve, service.waiting())) == {200}
+        assert set(pool.map(service.approve, service.wait_for_drafts(15))) == {200}
         service.wait_idle()
         for ticket_id in again[:3]:
             own_desk.answer(ticket_id, "Ann here, I take this.")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from real_systems import MailPair, Service, wait_for
+from real_systems import MailPair, Service
 
-from deskhand.config import find_workspace
 from deskhand.testing import DEFAULT_CONFIG, build_workspace
-from deskhand_runs.inbox import open_inbox
 
 QUESTION = "Hello,\n\nhow long do I have to return a product?\n\n-- \nEve Adams\nMain Street 1"
 
@@ -41,23 +38,12 @@ timeout_s = 10
     return serve_workspace(folder, MAIL_PASSWORD="mail-password")
 
 
-def n_entries(service: Service) -> int:
-    with open_inbox(find_workspace(service.folder)) as inbox:
-        return len(inbox.entries(limit=1000))
-
-
-def wait_for_draft(service: Service) -> dict[str, Any]:
-    wait_for(service.waiting, "a draft")
-    (run,) = service.waiting()
-    return run
-
-
 def test_a_mail_is_answered_in_its_thread_once_and_automatic_mail_starts_nothing(
     mail_service: Service, mail_pair: MailPair
 ) -> None:
     mail_service.start()
-    mail_pair.write(QUESTION, Message_ID="<first@customer.test>", Subject="Returning a lamp")
-    run = wait_for_draft(mail_service)
+    mail_pair.write(QUESTION, Message_ID="<first@customer.test>", Subject="Order")
+    (run,) = mail_service.wait_for_drafts(1)
     assert run["ticket_id"] == "first@customer.test" and mail_pair.sink == []
     mail_service.kill()
     mail_service.start()
@@ -66,14 +52,14 @@ def test_a_mail_is_answered_in_its_thread_once_and_automatic_mail_starts_nothing
     (reply,) = mail_pair.received()
     assert reply["To"] == "eve@customer.test"
     assert reply["In-Reply-To"] == "<first@customer.test>" and "<first@customer.test>" in reply["References"]
-    assert reply["Subject"].startswith("Re: Returning a lamp [")
+    assert reply["Subject"].startswith("Re: Order [")
     assert "within 30 days" in reply.get_content()
     automatic = {"Subject": f"Out of office: {reply['Subject']}", "In_Reply_To": reply["Message-ID"]}
     mail_pair.write("I am away.", Auto_Submitted="auto-replied", **automatic)
     mail_pair.write("Delivery failed.", From="MAILER-DAEMON@customer.test", Auto_Submitted="auto-replied")
     answer = {"In_Reply_To": reply["Message-ID"], "References": reply["Message-ID"]}
     mail_pair.write("And how many working days does a parcel take to arrive?", Subject=reply["Subject"], **answer)
-    second = wait_for_draft(mail_service)
+    (second,) = mail_service.wait_for_drafts(1)
     assert second["ticket_id"] == run["ticket_id"]
     assert mail_service.approve(second) == 200
     mail_service.wait_idle()
@@ -89,7 +75,7 @@ def test_mail_that_came_while_nobody_listened_is_answered_after_the_start(
     for n in range(3):
         mail_pair.write(QUESTION, Message_ID=f"<{n}@customer.test>")
     mail_service.start()
-    wait_for(lambda: len(mail_service.waiting()) == 3, "three drafts")
+    mail_service.wait_for_drafts(3)
     assert mail_service.stop() == 0
     mail_service.start()
     mail_service.wait_idle()

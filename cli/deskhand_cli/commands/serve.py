@@ -14,6 +14,7 @@ from deskhand_cli.output import say
 
 if TYPE_CHECKING:
     from deskhand.config import WorkspaceFolder
+    from deskhand.helpdesk_settings import HelpdeskSettings
     from deskhand_server import Serving
 
 HostOption = Annotated[
@@ -23,6 +24,9 @@ PortOption = Annotated[
     int | None,
     typer.Option("--port", envvar="DESKHAND_PORT", min=0, max=65_535, help="The port, 0 for any; else server.port."),
 ]
+
+_WEBHOOK_PATHS = {"standard-webhooks": "", "django-helpdesk": "/<the secret>"}
+"""What stands behind a helpdesk's name in the address of its webhooks; the others have none."""
 
 
 def register(app: typer.Typer) -> None:
@@ -73,13 +77,26 @@ def _greet(folder: WorkspaceFolder, serving: Serving) -> None:
         say(f"warning: no password is set; only one-time links log in. Set {settings.password_env} for reviewers")
     if not any(read_key(name) for name in settings.api_key_envs):
         say(f"note: no API key is set; set {settings.api_key_envs[0]} for the API and for /metrics")
-    for name in folder.config.helpdesks:
-        say(f"webhooks of {name}: {settings.public_url.rstrip('/')}/webhooks/{name}")
+    for name, desk in folder.config.helpdesks.items():
+        for variable in _unset_variables(desk):
+            say(f"warning: {variable} is not set, which helpdesks.{name} needs; set it and start again")
+        if desk.kind in _WEBHOOK_PATHS:
+            say(f"webhooks of {name}: {settings.public_url.rstrip('/')}/webhooks/{name}{_WEBHOOK_PATHS[desk.kind]}")
     if sys.stderr.isatty():  # a link in a log file would be a key for whoever reads it
         from deskhand_server.sessions import LINK_MINUTES
 
         token = serving.app.state.desk.access.links.issue(getpass.getuser())
         say(f"log in once, within {LINK_MINUTES} minutes: {serving.url}/login/{token}")
+
+
+def _unset_variables(desk: HelpdeskSettings) -> list[str]:
+    """Return the variables that a helpdesk's table names and that are not set; of those for rotation one is enough."""
+    from deskhand.settings import read_key
+
+    named = desk.model_dump()
+    single = [value for key, value in named.items() if key.endswith("_env") and value and not read_key(value)]
+    several = [value for key, value in named.items() if key.endswith("_envs") and not any(map(read_key, value))]
+    return [*single, *(names[0] for names in several)]
 
 
 def _log_to_stderr() -> None:

@@ -2,8 +2,11 @@
 
     python benchmarks/agent_contestants.py deskhand-direct --fast http://127.0.0.1:9100/v1 --slow http://127.0.0.1:9150/v1
 
-Prints one JSON object. It runs in the environment where the contestant is installed, so it imports nothing of ours
-before it is asked to. Every contestant has the same tool, and every run is checked: the tool's answer must be in it.
+Takes what to measure from stdin and prints a line of JSON for each: ``alone 20`` and ``together 50`` give CPU
+milliseconds a run, one by one and 50 at once; ``wall 200`` the seconds of so many runs, 50 at once, at the slow server;
+``rss`` the megabytes. Until it is asked it does nothing, so contestants can take turns on one machine. It runs in the
+environment where the contestant is installed, so it imports nothing of ours before it is asked to. Every contestant
+has the same tool, and every run is checked: the tool's answer must be in it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ import json
 import operator
 import os
 import resource
-import statistics
 import sys
 import tempfile
 import time
@@ -306,29 +308,34 @@ async def repeat(run: Run, numbers: range, at_once: int) -> None:
     await asyncio.gather(*(one(number) for number in numbers))
 
 
-async def measure(name: str, fast: str, slow: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Return CPU milliseconds a run, one by one and 50 at once, and seconds for 200 runs at the slow server."""
+async def take_turns(name: str, fast: str, slow: str) -> None:
+    """Warm up, say so, and measure what stdin asks for until it ends."""
     package, build = CONTESTANTS[name]
     with tempfile.TemporaryDirectory() as scratch:
         quick, waiting = (_built(build, url, Path(scratch, kind)) for kind, url in (("fast", fast), ("slow", slow)))
-        await repeat(quick, range(10), 1)
-        await repeat(quick, range(10, 70), AT_ONCE)
-        one_by_one, together, walls, first = [], [], [], 100
-        for _ in range(options.rounds):
-            one_by_one.append(await _cpu_ms(quick, range(first, first + options.sequential), 1))
-            together.append(await _cpu_ms(quick, range(first + 10_000, first + 10_000 + options.runs), AT_ONCE))
-            started = time.perf_counter()
-            await repeat(waiting, range(first + 20_000, first + 20_000 + options.runs), AT_ONCE)
-            walls.append(time.perf_counter() - started)
-            first += 100_000
-    return {
-        "name": name,
-        "version": _version(package),
-        "cpu_ms": round(statistics.median(one_by_one), 3),
-        "cpu_ms_at_once": round(statistics.median(together), 3),
-        "wall_s": round(statistics.median(walls), 3),
-        "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-    }
+        await repeat(quick, range(20), 1)
+        await repeat(quick, range(20, 20 + AT_ONCE), AT_ONCE)
+        _say({"version": _version(package)})
+        first = 1_000
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            kind, _, n = line.strip().partition(" ")
+            numbers = range(first, first + int(n or 0))
+            first = numbers.stop
+            _say(await _measure(kind, numbers, quick, waiting))
+
+
+async def _measure(kind: str, numbers: range, quick: Run, waiting: Run) -> float:
+    if kind == "rss":
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    if kind == "wall":
+        started = time.perf_counter()
+        await repeat(waiting, numbers, AT_ONCE)
+        return time.perf_counter() - started
+    return await _cpu_ms(quick, numbers, AT_ONCE if kind == "together" else 1)
+
+
+def _say(value: object) -> None:
+    print(json.dumps(value), flush=True)
 
 
 def _built(build: Build, base_url: str, folder: Path) -> Run:
@@ -355,15 +362,11 @@ def main() -> None:
     parser.add_argument("name", choices=[*CONTESTANTS, "installed"])
     parser.add_argument("--fast", default="")
     parser.add_argument("--slow", default="")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sequential", type=int, default=60)
-    parser.add_argument("--runs", type=int, default=200)
     options = parser.parse_args()
     if options.name == "installed":
         print(json.dumps([name for name, (package, _) in CONTESTANTS.items() if _version(package) != "?"]))
         return
-    print(json.dumps(asyncio.run(measure(options.name, options.fast, options.slow, options))))
-    sys.stdout.flush()
+    asyncio.run(take_turns(options.name, options.fast, options.slow))
     os._exit(0)  # threads and clients of peers, whose ends nobody measures
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
-from deskhand.answers import Answer, Reason, Usage
+from deskhand.answers import Answer, Evidence, Reason, Usage
 from deskhand.context import RunContext
 from deskhand.errors import BudgetExceeded, DeskhandError, OwnedElsewhere, ToolFailed, ToolRetry, Unavailable
 from deskhand.telemetry import AGENT_NAME, CONFIDENCE, INPUT_TOKENS, OUTPUT_TOKENS, STRATEGY
@@ -16,6 +16,8 @@ from deskhand_agents.reasons import reason
 _log = logging.getLogger(__name__)
 
 REJECTED = "rejected_answer"
+PROMPT = "prompt"
+"""The kind of evidence that names the version of a prompt."""
 
 Task = TypeVar("Task")
 TaskIn = TypeVar("TaskIn", contravariant=True)
@@ -25,7 +27,8 @@ T = TypeVar("T")
 class Strategy(Protocol[TaskIn, T]):
     """One way to answer a task.
 
-    One whose confidence is only what a model says of itself has ``is_self_reported = True``.
+    One whose confidence is only what a model says of itself has ``is_self_reported = True``. One that asks a model has
+    ``prompt_evidence``, which says with which prompt.
     """
 
     @property
@@ -69,24 +72,29 @@ class Cascade(Generic[Task, T]):
     async def run(self, task: Task, ctx: RunContext) -> Answer[T]:
         """Return the first accepted answer; else the surest one, marked ``needs_human``; else one without a value.
 
-        ``usage`` is the sum over all strategies tried. A strategy that could not answer is named in ``reasons``;
-        that alone does not ask for a person. So is why an answer without a value was rejected. Wrong input, an unusable
-        store and a missed replay are raised on.
+        ``usage`` is the sum over all strategies tried. ``evidence`` names the prompts of all that asked a model, of
+        those too that failed or were rejected. A strategy that could not answer is named in ``reasons``; that alone
+        does not ask for a person. So is why an answer without a value was rejected. Wrong input, an unusable store and
+        a missed replay are raised on.
         """
         usage, notes, kept = Usage(), list[Reason](), list[tuple[Step[Task, T], Answer[T]]]()
+        prompts: list[Evidence] = []
         for step in self.steps:
             outcome = await self._try(step, task, ctx)
             if isinstance(outcome, Reason):
                 notes.append(outcome)
+                prompts += _prompts_of(step.strategy)
                 continue
+            prompts += [found for found in outcome.evidence if found.kind == PROMPT]
             usage += outcome.usage
             if step.accepts(outcome):
                 rejected = _rejected([answer for _, answer in kept])
-                return replace(outcome, usage=usage, reasons=(*outcome.reasons, *rejected, *notes))
+                answer = replace(outcome, usage=usage, reasons=(*outcome.reasons, *rejected, *notes))
+                return _with_prompts(answer, prompts)
             kept.append((step, _with_shortfall(step, outcome)))
         best = self._best(kept)
         rejected = _rejected([answer for _, answer in kept if answer is not best])
-        return replace(best, usage=usage).marked(*rejected, *notes)
+        return _with_prompts(replace(best, usage=usage).marked(*rejected, *notes), prompts)
 
     def _best(self, kept: Sequence[tuple[Step[Task, T], Answer[T]]]) -> Answer[T]:
         if not kept:
@@ -113,6 +121,17 @@ class Cascade(Generic[Task, T]):
             span[CONFIDENCE] = answer.confidence
             span |= {INPUT_TOKENS: answer.usage.prompt_tokens, OUTPUT_TOKENS: answer.usage.completion_tokens}
             return answer
+
+
+def _prompts_of(strategy: object) -> list[Evidence]:
+    """Return the prompt of a strategy that asked a model and got no answer."""
+    found = getattr(strategy, "prompt_evidence", None)
+    return [found] if isinstance(found, Evidence) else []
+
+
+def _with_prompts(answer: Answer[T], prompts: Sequence[Evidence]) -> Answer[T]:
+    more = [found for found in dict.fromkeys(prompts) if found not in answer.evidence]
+    return replace(answer, evidence=(*answer.evidence, *more))
 
 
 def _rank(step: Step[Task, T], answer: Answer[T]) -> tuple[bool, bool, float]:

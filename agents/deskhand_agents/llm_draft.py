@@ -20,7 +20,7 @@ from deskhand_agents import replies
 from deskhand_agents.checker import CheckTask, check_draft
 from deskhand_agents.drafter import MAX_QUESTION_CHARS, DraftTask
 from deskhand_agents.injection import neutral_view
-from deskhand_agents.llm_output import DEADLINE_S, Output, ask, thread_text
+from deskhand_agents.llm_output import DEADLINE_S, Output, ask, prompt_evidence, thread_text
 from deskhand_agents.llm_sources import cite, is_courtesy
 from deskhand_agents.prompts import Prompt, fenced
 from deskhand_agents.questions import Question, find_questions
@@ -77,6 +77,7 @@ class LlmDraft:
 
     def __init__(self, model: ChatModel, prompt: Prompt, brand: Brand, *, deadline_s: float = DEADLINE_S) -> None:
         self._model, self._prompt, self._brand, self._deadline_s = model, prompt, brand, deadline_s
+        self.prompt_evidence = prompt_evidence(prompt)
 
     async def __call__(self, task: DraftTask, ctx: RunContext) -> Answer[Draft]:
         """Return the draft; confidence is the share of questions answered times the share of sentences backed.

@@ -15,6 +15,7 @@ from deskhand.interfaces import ChatModel
 from deskhand.jsonio import first_problem
 from deskhand.tickets import Role
 from deskhand.view import TicketView
+from deskhand_agents.cascade import PROMPT
 from deskhand_agents.injection import neutral_view
 from deskhand_agents.prompts import Prompt
 
@@ -68,7 +69,7 @@ async def ask(
 
 def prompt_evidence(prompt: Prompt) -> Evidence:
     """Return which version of a prompt was used, as a run record keeps it."""
-    return Evidence(kind="prompt", ref=f"{prompt.name}@{prompt.hash}")
+    return Evidence(kind=PROMPT, ref=f"{prompt.name}@{prompt.hash}")
 
 
 def thread_text(view: TicketView, *, max_chars: int = MAX_THREAD_CHARS) -> str:

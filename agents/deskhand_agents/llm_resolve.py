@@ -60,6 +60,7 @@ class LlmResolver:
         self, model: ChatModel, tools: Toolbox, prompt: Prompt, *, limits: ResolveLimits = ResolveLimits()
     ) -> None:
         self._model, self._tools, self._prompt, self._limits = model, tools, prompt, limits
+        self.prompt_evidence = prompt_evidence(prompt)
         self._agent: CompiledStateGraph[Any, _Run, Any, Any] | None = None
 
     async def __call__(self, task: ResolveTask[Scope], ctx: RunContext) -> Answer[Resolution]:
@@ -77,7 +78,7 @@ class LlmResolver:
         asked = [{"role": message.role, "content": message.content} for message in messages]
         config: Any = {"recursion_limit": 4 * (self._limits.model_calls + 2)}
         await self._build(run).ainvoke({"messages": asked}, config, context=run)
-        return run.answer(self.name, prompt_evidence(self._prompt))
+        return run.answer(self.name, self.prompt_evidence)
 
     def _build(self, first: _Run) -> CompiledStateGraph[Any, _Run, Any, Any]:
         """Return the agent, built once: what belongs to a run comes in with its context."""

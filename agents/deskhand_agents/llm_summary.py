@@ -14,7 +14,7 @@ from deskhand.interfaces import ChatModel
 from deskhand.schema import Model
 from deskhand.vault import PLACEHOLDER, find_personal_data
 from deskhand_agents.language import detect_language
-from deskhand_agents.llm_output import DEADLINE_S, ask, thread_text
+from deskhand_agents.llm_output import DEADLINE_S, ask, prompt_evidence, thread_text
 from deskhand_agents.prompts import Prompt, fenced
 from deskhand_agents.reasons import reason
 from deskhand_agents.resolver import named_records
@@ -47,6 +47,7 @@ class LlmSummary:
 
     def __init__(self, model: ChatModel, prompt: Prompt, *, deadline_s: float = DEADLINE_S) -> None:
         self._model, self._prompt, self._deadline_s = model, prompt, deadline_s
+        self.prompt_evidence = prompt_evidence(prompt)
 
     async def __call__(self, task: SummaryTask, ctx: RunContext) -> Answer[Summary]:
         """Return the summary; no value, and the reason, when it says what the thread does not."""

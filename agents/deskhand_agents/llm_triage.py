@@ -13,7 +13,7 @@ from deskhand.context import RunContext
 from deskhand.interfaces import ChatModel
 from deskhand.schema import Model
 from deskhand_agents.labelled import LabelledTicket
-from deskhand_agents.llm_output import DEADLINE_S, ask, thread_text
+from deskhand_agents.llm_output import DEADLINE_S, ask, prompt_evidence, thread_text
 from deskhand_agents.prompts import Prompt, fenced
 from deskhand_agents.reasons import reason
 from deskhand_agents.triage import TriageTask, build_triage, decline
@@ -55,6 +55,7 @@ class LlmTriage:
     ) -> None:
         self._model, self._taxonomy, self._prompt = model, taxonomy, prompt
         self._nearest, self._deadline_s = nearest, deadline_s
+        self.prompt_evidence = prompt_evidence(prompt)
         self._ids = tuple(category.id for category in taxonomy.category)
         self._schema = _build_schema(self._ids) if self._ids else None
 

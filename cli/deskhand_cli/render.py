@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from deskhand.records import RunRecord, RunResult
     from deskhand.schema import Json
+    from deskhand_cli.run_costs import AgentCost
 
 _RUN_COLUMNS = ("ticket", "category", "conf.", "priority", "decision", "cites", "s", "why")
 _QUOTE_CHARS = 200
@@ -135,3 +136,20 @@ def record_table(records: Sequence[RunRecord]) -> None:
         for record in records
     ]
     print_table(("run", "ticket", "graph", "status", "category", "updated (UTC)", "error"), rows)
+
+
+def cost_table(costs: Sequence[AgentCost]) -> None:
+    """Print what the models of one run took, a row for each agent and model, and with which prompt."""
+    rows = [
+        (
+            cost.agent,
+            cost.prompt or "-",
+            cost.model or "-",
+            f"{cost.n_answers}/{cost.n_attempts}",
+            cost.prompt_tokens,
+            cost.completion_tokens,
+            f"{cost.cost_usd:.6f}",
+        )
+        for cost in costs
+    ]
+    print_table(("agent", "prompt", "model", "answers", "tokens in", "out", "USD"), rows)

@@ -6,9 +6,9 @@ import re
 import secrets
 import unicodedata
 
-_KEPT_CONTROLS = "\n\t"
 _HIDDEN = re.compile(
-    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     r"\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _LINE_BREAK = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
@@ -24,13 +24,8 @@ def normalise(text: str) -> str:
     """
     text = _LINE_BREAK.sub("\n", text)
     text = _HIDDEN.sub("", text)
-    text = "".join(char for char in text if char in _KEPT_CONTROLS or not _is_control(char))
     text = unicodedata.normalize("NFC", _SURROGATE.sub("\ufffd", text))
     return _BLANK_RUN.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip()
-
-
-def _is_control(char: str) -> bool:
-    return unicodedata.category(char) == "Cc"
 
 
 def fold(text: str) -> str:

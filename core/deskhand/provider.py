@@ -100,7 +100,8 @@ class FakeProvider:
 
     Args:
         script: What to answer: a list for all models in the order of their requests, or a function of the request.
-        scripts: The same by model name. After the end of a list the built-in behaviour follows the request.
+        scripts: The same by model name. After the end of a list the built-in behaviour follows the request. Of a script
+            for a model that is asked for embeddings only the faults count.
         latency_s: Seconds before each answer.
         retry_after_s: What a 429 tells its caller to wait.
         drip_s: Seconds over which a slow answer drips.
@@ -303,7 +304,7 @@ class FakeProvider:
         if step is Fault.html:
             return HttpResponse(200, b"<html><body>Bad gateway</body></html>", headers={"content-type": "text/html"})
         if step is Fault.no_choices:
-            return _ok(body | {"choices": []})
+            return _ok(body | {"choices" if "choices" in body else "data": []})
         response = _ok(body)
         if step is Fault.truncated:
             return replace(response, body=response.body[: len(response.body) // 2])
@@ -312,14 +313,20 @@ class FakeProvider:
         return replace(response, manner=manner, drip_s=self._drip_s)
 
     def _embed(self, request: ProviderRequest) -> HttpResponse:
+        is_scripted = request.model in self._scripts or _FAULT_NAME.search(request.model)
+        step = self._step(request) if is_scripted else None
+        if isinstance(step, Fault) and step in _STATUSES:
+            return replace(self._refuse(step), delay_s=self.latency_s)
         texts = request.body["input"]
         texts = [texts] if isinstance(texts, str) else texts
         rows = [{"object": "embedding", "index": i, "embedding": _vector(text)} for i, text in enumerate(texts)]
         n_tokens = sum(self._tokens(text) for text in texts)
-        self._bill(request.model, n_tokens, 0)
-        usage = {"prompt_tokens": n_tokens, "total_tokens": n_tokens}
-        response = _ok({"object": "list", "model": request.model, "data": rows, "usage": usage})
-        return replace(response, delay_s=self.latency_s)
+        if step not in _UNANSWERED or self._bills_unanswered:
+            self._bill(request.model, n_tokens, 0)
+        body: dict[str, Any] = {"object": "list", "model": request.model, "data": rows}
+        if self._reports_usage:
+            body["usage"] = {"prompt_tokens": n_tokens, "total_tokens": n_tokens}
+        return replace(self._spoil(body, step), delay_s=self.latency_s)
 
 
 def _vector(text: str) -> list[float]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import copy
 import difflib
+import hashlib
 import json
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from deskhand import errors
 from deskhand.errors import DeskhandError, InputError, ReplayMiss, StoreError
-from deskhand.jsonio import canonical_json, content_hash, decode, parse_lines, read_bytes
+from deskhand.jsonio import canonical_json, decode, parse_lines, read_bytes
 from deskhand.schema import Json
 
 _COMPARED_ROWS = 50
@@ -49,7 +50,7 @@ class Row:
     n: int
     request: Json
     response: Json = None
-    error: dict[str, str] | None = None
+    error: dict[str, Json] | None = None
 
     @property
     def place(self) -> tuple[str, str, str, int]:
@@ -58,11 +59,17 @@ class Row:
 
     def to_line(self) -> str:
         """Return the row as one line of JSON, without a newline; a lone surrogate is written as its escape."""
-        fields: dict[str, Any] = {
-            "kind": self.kind, "key": self.key, "path": self.path, "n": self.n, "request": self.request
-        }  # fmt: skip
-        fields |= {"error": self.error} if self.error else {"response": self.response}
-        return _encodable(canonical_json(fields))
+        return self.line_around(canonical_json(self.request), canonical_json(self.response))
+
+    def line_around(self, request: str, response: str) -> str:
+        """Return the line from the canonical JSON of its request and its response, which is left out for an error.
+
+        A run writes every row once, and most of a row is these two: nothing is encoded twice.
+        """
+        error = f'"error":{canonical_json(self.error)},' if self.error else ""
+        place = f'"key":{json.dumps(self.key)},"kind":"{self.kind}","n":{self.n},"path":{canonical_json(self.path)}'
+        told = "" if self.error else f',"response":{response}'
+        return _encodable(f'{{{error}{place},"request":{request}{told}}}')
 
 
 def _encodable(text: str) -> str:
@@ -103,8 +110,10 @@ class NoRecorder:
 class _Counter:
     _seen: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
-    def place(self, kind: CallKind, path: str, request: Json) -> Row:
-        key = content_hash([kind, request])[:32]
+    def place(self, kind: CallKind, path: str, request: Json, text: str) -> Row:
+        """Return the row of the next such call. ``text`` is the canonical JSON of ``request``."""
+        # The hash of [kind, request], whose JSON need not be made again.
+        key = hashlib.sha256(f'["{kind}",{text}]'.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         n = self._seen[kind, path, key]
         self._seen[kind, path, key] += 1
         return Row(kind, key, path, n, request)
@@ -121,65 +130,80 @@ class FileRecorder:
         self._counter = _Counter()
         self.path = file
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            self._descriptor = _open(file)
         except OSError as exc:
             raise StoreError(f"{file}: cannot be written ({exc.strerror}); check the folder's permissions") from exc
         self._drop_torn_line()
 
     async def call(self, kind: CallKind, path: str, request: Json, perform: Callable[[], Awaitable[Json]]) -> Json:
         """Perform the call and append its row."""
-        row = self._counter.place(kind, path, request)
+        text = canonical_json(request)
+        row = self._counter.place(kind, path, request, text)
         try:
             response = await perform()
         except DeskhandError as exc:
-            self._append(_failed(row, exc))
+            self._append(_failed(row, exc).line_around(text, ""))
             raise
-        return self._append(_answered(row, response))
+        return self._keep(row, text, response)
 
     def call_now(self, kind: CallKind, path: str, request: Json, perform: Callable[[], Json]) -> Json:
         """Perform the call and append its row."""
-        row = self._counter.place(kind, path, request)
+        text = canonical_json(request)
+        row = self._counter.place(kind, path, request, text)
         try:
             response = perform()
         except DeskhandError as exc:
-            self._append(_failed(row, exc))
+            self._append(_failed(row, exc).line_around(text, ""))
             raise
-        return self._append(_answered(row, response))
+        return self._keep(row, text, response)
+
+    def _keep(self, row: Row, request: str, response: Json) -> Json:
+        """Append the row and return the response as a replay will."""
+        told = canonical_json(response)
+        self._append(row.line_around(request, told))
+        return cast(Json, json.loads(_encodable(told)))
 
     def _drop_torn_line(self) -> None:
         """Cut off the line in which an earlier process died, so that the next row does not grow out of it."""
+        if not os.fstat(self._descriptor).st_size:
+            return
         raw = read_bytes(self.path)
         whole = raw.rfind(b"\n") + 1
         if whole < len(raw):
             os.ftruncate(self._descriptor, whole)
 
-    def _append(self, row: Row) -> Json:
-        line = f"{row.to_line()}\n".encode()
+    def _append(self, line: str) -> None:
+        left = f"{line}\n".encode()
         try:
-            while line:
-                line = line[os.write(self._descriptor, line) :]
+            while left:
+                left = left[os.write(self._descriptor, left) :]
         except OSError as exc:
             raise StoreError(f"{self.path}: cannot be written ({exc.strerror}); free some space") from exc
-        return row.response
 
     def close(self) -> None:
         """Close the file; the recorder must not be used afterwards."""
         os.close(self._descriptor)
 
 
-def _answered(row: Row, response: Json) -> Row:
-    return Row(
-        row.kind, row.key, row.path, row.n, row.request, response=json.loads(_encodable(canonical_json(response)))
-    )
-
-
 def _failed(row: Row, exc: DeskhandError) -> Row:
     # Errors of other rooms are recorded as the nearest one of core, which every room may know on replay.
     known = next(kind for kind in type(exc).__mro__ if getattr(errors, kind.__name__, None) is kind)
-    attributes = {key: str(value) for key, value in vars(exc).items() if not key.startswith("_")}
-    error = {**attributes, "type": known.__name__, "message": str(exc)}
+    attributes = {
+        key: value if value is None or isinstance(value, (str, int, float)) else str(value)
+        for key, value in vars(exc).items()
+        if not key.startswith("_")
+    }
+    error: dict[str, Json] = {**attributes, "type": known.__name__, "message": str(exc)}
     return Row(row.kind, row.key, row.path, row.n, row.request, error=error)
+
+
+def _open(file: Path) -> int:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    try:
+        return os.open(file, flags, 0o600)
+    except FileNotFoundError:  # the first recording of a folder
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(file, flags, 0o600)
 
 
 class ReplayRecorder:
@@ -195,17 +219,19 @@ class ReplayRecorder:
 
     def call_now(self, kind: CallKind, path: str, request: Json, perform: Callable[[], Json]) -> Json:
         """Return the recorded response."""
-        asked = self._counter.place(kind, path, json.loads(canonical_json(request)))
+        text = canonical_json(request)
+        asked = self._counter.place(kind, path, request, text)
         row = self._rows.get(asked.place)
         if row is None:
-            raise ReplayMiss(_explain_miss(asked, list(self._rows.values())))
+            as_recorded = replace(asked, request=json.loads(text))
+            raise ReplayMiss(_explain_miss(as_recorded, list(self._rows.values())))
         if row.error is not None:
             raise _raised(row.error)
         return copy.deepcopy(row.response)  # the caller may change it, and the rows may be replayed again
 
 
-def _raised(error: dict[str, str]) -> DeskhandError:
-    kind = getattr(errors, error["type"])
+def _raised(error: dict[str, Json]) -> DeskhandError:
+    kind = getattr(errors, str(error["type"]))
     raised: DeskhandError = kind.__new__(kind, error["message"])  # not its constructor: attributes may be more or fewer
     vars(raised).update({key: value for key, value in error.items() if key not in ("type", "message")})
     return raised

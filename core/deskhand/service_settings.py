@@ -17,6 +17,7 @@ class RunsSettings(Model):
         at_once: Runs at work at the same time.
         run_deadline_s: A run that takes longer is cut off and tried again.
         max_attempts: Tries of a run or a write-back before it becomes a dead letter.
+        outage_hours: While a helpdesk does not answer, an entry is tried so long after its arrival, however often.
         breaker_runs: More runs than this on one ticket within ``breaker_minutes`` hold it for a person.
         breaker_minutes: The window of the breaker.
         keep_runs_days: Finished runs, their checkpoints and recordings are deleted after this many days.
@@ -27,6 +28,7 @@ class RunsSettings(Model):
     at_once: Annotated[int, Field(ge=1, le=500)] = 8
     run_deadline_s: Annotated[float, Field(gt=0, le=86_400)] = 300
     max_attempts: Annotated[int, Field(ge=1, le=100)] = 8
+    outage_hours: Annotated[float, Field(ge=0, le=720)] = 24
     breaker_runs: Annotated[int, Field(ge=1, le=1000)] = 10
     breaker_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
     keep_runs_days: Annotated[int, Field(ge=1, le=3650)] = 90

@@ -52,11 +52,15 @@ _FAIR_TRIAL_S = 5.0
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is asked: masked messages, tools in the OpenAI form, and the schema of the answer."""
+    """What is asked: masked messages, tools in the OpenAI form, and the schema of the answer; or texts to be embedded.
 
-    messages: tuple[ChatMessage, ...]
+    With ``texts`` there is nothing else in it.
+    """
+
+    messages: tuple[ChatMessage, ...] = ()
     tools: tuple[Mapping[str, Any], ...] = ()
     schema: OutputSchema | None = None
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,17 +185,29 @@ class _Pursuit:
         settings = model.settings
         if self.prompt.tools and not settings.tools:
             raise _PassedOver("it does not call tools")
-        if self.errand.account.agent == DRAFTING_AGENT and not settings.may_draft:
+        if self.prompt.messages and self.errand.account.agent == DRAFTING_AGENT and not settings.may_draft:
             raise _PassedOver("it does not write text for customers; set drafts = true to let it")
         key = read_key(settings.key_env) if settings.key_env else None
         if settings.key_env and key is None:
             raise _PassedOver(f"the environment variable {settings.key_env} is not set")
-        body = self._build_body(model)
-        n_prompt = count_prompt(body)
-        needed = max(n_prompt + settings.max_output_tokens, self.context_needed)
+        if self.prompt.texts:
+            body = self._build_texts(model)
+            n_prompt, answer_tokens = count_prompt(body), 0
+            needed = max(count_tokens(text) for text in body["input"])  # each is read on its own
+        else:
+            body = self._build_body(model)
+            n_prompt, answer_tokens = count_prompt(body), settings.max_output_tokens + settings.reasoning_tokens
+            needed = n_prompt + settings.max_output_tokens
+        needed = max(needed, self.context_needed)
         if needed > settings.context_tokens:
             raise _PassedOver(f"the prompt needs {needed} tokens of context, it has {settings.context_tokens}")
-        return Outgoing(model, body, key, n_prompt)
+        return Outgoing(model, body, key, n_prompt, answer_tokens)
+
+    def _build_texts(self, model: NamedModel) -> dict[str, Any]:
+        texts: Sequence[str] = self.prompt.texts
+        if model.settings.unmasked:
+            texts = [self.errand.vault.unmask(text) for text in texts]
+        return {**model.settings.extra, "input": list(texts)}
 
     def _build_body(self, model: NamedModel) -> dict[str, Any]:
         settings, schema = model.settings, self.prompt.schema
@@ -241,9 +257,8 @@ class _Pursuit:
     async def _attempt(self, outgoing: Outgoing, breaker: Breaker) -> Answered:
         """Make one attempt: reserve, send, settle. Raises AttemptFailed and BudgetExceeded."""
         model, budget, now = outgoing.model, self.shared.budget, self.shared.timing.monotonic
-        reservation = await budget.reserve(
-            self.errand.account, model, outgoing.n_prompt_tokens, until=self.errand.deadline
-        )
+        most = Tokens(outgoing.n_prompt_tokens, outgoing.most_answer_tokens)
+        reservation = await budget.reserve(self.errand.account, model, most, until=self.errand.deadline)
         self.n_attempts += 1
         limit_s = self._limit_s(model)
         try:
@@ -271,7 +286,7 @@ class _Pursuit:
                 attempt = await transport.send(outgoing)
         except TimeoutError as exc:
             raise AttemptFailed(Fault.timeout, f"no answer in {limit_s:.1f} s") from exc
-        if self.prompt.schema is None and is_echo(attempt, outgoing.body["messages"]):
+        if self.prompt.messages and self.prompt.schema is None and is_echo(attempt, outgoing.body["messages"]):
             raise AttemptFailed(Fault.echoed, "the answer repeats the prompt", tokens=attempt.tokens)
         return attempt
 

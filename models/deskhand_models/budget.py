@@ -21,14 +21,13 @@ _SETTLE_S = 1.0
 """How long an answer waits for other processes before it is given back with its reservation open."""
 
 
-def worst_case(settings: ModelSettings, prompt_tokens: int) -> int:
+def worst_case(settings: ModelSettings, most: Tokens) -> int:
     """Return the most one attempt can cost, in nanodollars.
 
-    The prompt by our own count and the longest answer, reasoning included, both times ``count_margin``: that covers a
-    provider which counts differently.
+    ``most`` is the prompt by our own count and the longest answer, reasoning included. Both count ``count_margin``
+    times: that covers a provider which counts differently.
     """
-    longest = Tokens(prompt_tokens, settings.max_output_tokens + settings.reasoning_tokens)
-    return math.ceil(_price(settings, longest) * settings.count_margin)
+    return math.ceil(_price(settings, most) * settings.count_margin)
 
 
 def actual_cost(settings: ModelSettings, tokens: Tokens) -> int:
@@ -76,13 +75,13 @@ class Budget:
             self._ledger.close()
             self._ledger = None
 
-    async def reserve(self, account: Account, model: NamedModel, prompt_tokens: int, *, until: float) -> Reservation:
+    async def reserve(self, account: Account, model: NamedModel, most: Tokens, *, until: float) -> Reservation:
         """Reserve the worst case of one attempt.
 
         Args:
             account: Whom it is booked on.
             model: Which model is asked.
-            prompt_tokens: The prompt by our own count.
+            most: The prompt by our own count and the longest answer.
             until: How long to wait for other processes that write, in monotonic seconds.
 
         Raises:
@@ -90,7 +89,7 @@ class Budget:
             Unavailable: Others wrote all the time until ``until``.
             StoreError: The ledger cannot be used.
         """
-        amount = worst_case(model.settings, prompt_tokens)
+        amount = worst_case(model.settings, most)
         try:
             return await self._patiently(lambda: self.ledger.reserve(account, model.name, amount, self._caps), until)
         except LedgerBusy as exc:

@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING
 
 from deskhand_models.faults import AttemptFailed, Fault, read_status, shorten
 from deskhand_models.transport import Attempt, Outgoing
-from deskhand_models.wire import parse_body, read_answer
+from deskhand_models.wire import parse_body, read_reply
 
 if TYPE_CHECKING:
     import aiohttp
 
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""256 vectors of 4,096 numbers need 23 MB."""
 _OWN_PREFIXES = ("openai/", "hosted_vllm/", "ollama/", "ollama_chat/", "llamafile/", "lm_studio/", "mistral/")
 """What LiteLLM puts before a model's name; the server itself knows the rest only."""
 
 
 class DirectTransport:
-    """Carries requests to ``api_base`` + ``/chat/completions``. One session serves all calls of an event loop."""
+    """Carries requests to ``api_base`` + ``/chat/completions`` or ``/embeddings``.
+
+    One session serves all calls of an event loop.
+    """
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
@@ -41,7 +45,7 @@ class DirectTransport:
         import aiohttp
 
         settings = outgoing.model.settings
-        url = f"{settings.api_base}/chat/completions"
+        url = f"{settings.api_base}/{'embeddings' if outgoing.texts else 'chat/completions'}"
         headers = {"content-type": "application/json"}
         if outgoing.key:
             headers["authorization"] = f"Bearer {outgoing.key}"
@@ -57,7 +61,7 @@ class DirectTransport:
             raise AttemptFailed(Fault.connection, shorten(f"{type(exc).__name__}: {exc}")) from exc
         if status != 200:
             raise read_status(status, raw.decode("utf-8", "replace"), answer_headers)
-        return read_answer(parse_body(raw), f"call_{len(outgoing.body['messages'])}")
+        return read_reply(outgoing, parse_body(raw))
 
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp

@@ -55,6 +55,9 @@ class EmbeddedTransport:
             self._servers.clear()
 
     def _answer(self, outgoing: Outgoing) -> Attempt:
+        if outgoing.texts:
+            hint = "the embedded model makes no vectors; take it out of the tier embed"
+            raise AttemptFailed(Fault.refused_request, hint, is_billed=False)
         settings = outgoing.model.settings
         server = self._server(settings.model.removeprefix(PREFIX), settings.context_tokens)
         tools = outgoing.body.get("tools") or ()

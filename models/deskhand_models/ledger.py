@@ -19,8 +19,8 @@ from deskhand.sqlite import Schema, open_database, store_error, transaction
 from deskhand_models.transport import Tokens
 
 NANO = 1_000_000_000
-GroupBy = Literal["run", "ticket", "day", "agent", "model", "tier", "outcome"]
-_GROUPS = {"run": "run_id", "ticket": "ticket_id"}
+GroupBy = Literal["run", "ticket", "day", "agent", "model", "tier", "outcome", "agent_and_model"]
+_GROUPS = {"run": "run_id", "ticket": "ticket_id", "agent_and_model": "agent || ' ' || model"}
 _SCHEMA = Schema(
     "ledger",
     (
@@ -38,6 +38,9 @@ _SCHEMA = Schema(
         """,
     ),
 )
+
+
+_ADD = "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
 
 
 class LedgerBusy(Exception):
@@ -120,12 +123,10 @@ class Ledger:
             LedgerBusy: Another process is writing.
         """
         with self._changing() as connection:
-            for scope, key in account.scopes().items():
-                self._check(connection, scope, key, amount, caps.get(scope))
-                connection.execute(
-                    "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
-                    (scope, key, amount),
-                )
+            scopes = account.scopes()
+            if amount:
+                _check(connection, scopes, amount, caps)
+            connection.executemany(_ADD, [(scope, key, amount) for scope, key in scopes.items()])
             inserted = connection.execute(
                 "INSERT INTO attempts (at, day, run_id, ticket_id, agent, tier, model, reserved)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -136,16 +137,6 @@ class Ledger:
             )  # fmt: skip
             assert inserted.lastrowid is not None
             return Reservation(inserted.lastrowid, amount, account)
-
-    def _check(self, connection: sqlite3.Connection, scope: str, key: str, amount: int, cap: int | None) -> None:
-        if cap is None or amount == 0:
-            return
-        spent = self._total(connection, scope, key)
-        if spent + amount > cap:
-            raise BudgetExceeded(
-                f"models.budget.{scope}_usd: the next attempt may cost ${amount / NANO:.6f}, and ${spent / NANO:.6f} of"
-                f" ${cap / NANO:.6f} for {scope} {key} is spent or reserved; raise it in deskhand.toml"
-            )
 
     def settle(self, reservation: Reservation, cost: int | None, tokens: Tokens | None, outcome: str) -> int:
         """Put the cost of an attempt in the place of its reservation, and return it in nanodollars.
@@ -186,7 +177,7 @@ class Ledger:
         """Return what attempts cost, dearest group first.
 
         Args:
-            by: What a row stands for.
+            by: What a row stands for. The key of ``agent_and_model`` is both with a space between.
             since: The first day, such as ``2026-11-20``; all by default.
             run_id: One run only.
         """
@@ -220,3 +211,20 @@ class Ledger:
     def _changing(self) -> Iterator[sqlite3.Connection]:
         with self._reading() as connection, transaction(connection):
             yield connection
+
+
+def _check(connection: sqlite3.Connection, scopes: dict[str, str], amount: int, caps: dict[str, int]) -> None:
+    """Raise BudgetExceeded when ``amount`` more would bring a total above its cap."""
+    wanted = " OR ".join(["(scope = ? AND key = ?)"] * len(scopes))
+    found = connection.execute(
+        f"SELECT scope, amount FROM totals WHERE {wanted}",  # noqa: S608 - question marks only
+        [part for scope in scopes.items() for part in scope],
+    )
+    totals = dict(found.fetchall())
+    for scope, key in scopes.items():
+        spent, cap = totals.get(scope, 0), caps.get(scope)
+        if cap is not None and spent + amount > cap:
+            raise BudgetExceeded(
+                f"models.budget.{scope}_usd: the next attempt may cost ${amount / NANO:.6f}, and ${spent / NANO:.6f} of"
+                f" ${cap / NANO:.6f} for {scope} {key} is spent or reserved; raise it in deskhand.toml"
+            )

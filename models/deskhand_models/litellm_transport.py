@@ -1,4 +1,4 @@
-"""The LiteLLM transport: one ``litellm.acompletion`` with no retries. Nothing else imports litellm."""
+"""The LiteLLM transport: one ``litellm.acompletion`` or ``aembedding``, no retries. Nothing else imports litellm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from deskhand.libraries import prepare
 from deskhand_models.faults import AttemptFailed, Fault, read_status, shorten
 from deskhand_models.transport import Attempt, Outgoing
-from deskhand_models.wire import read_answer
+from deskhand_models.wire import read_reply
 
 _GRACE_S = 0.5
 """How long a call that nobody waits for any more may go on: LiteLLM drops coroutines when it is cut off early on."""
@@ -44,7 +44,7 @@ class LiteLLMTransport:
             raise
         except Exception as exc:  # a provider's edge: every way to fail becomes one of ours
             raise _read_failure(litellm, exc, outgoing.key) from exc
-        return read_answer(body, f"call_{len(outgoing.body['messages'])}")
+        return read_reply(outgoing, body)
 
     def _let_go(self, task: asyncio.Task[dict[str, Any]]) -> None:
         """Cancel a call a little later: at its beginning LiteLLM makes a coroutine in a thread and would drop it."""
@@ -63,7 +63,8 @@ class LiteLLMTransport:
 
 
 async def _complete(litellm: ModuleType, outgoing: Outgoing) -> dict[str, Any]:
-    response = await litellm.acompletion(**_arguments(outgoing))
+    ask = litellm.aembedding if outgoing.texts else litellm.acompletion
+    response = await ask(**_arguments(outgoing))
     body: dict[str, Any] = response.model_dump()
     return body
 
@@ -85,6 +86,8 @@ def _import() -> ModuleType:
     import openai.resources  # noqa: F401 - LiteLLM would import it in its first call, in the event loop
 
     litellm.telemetry = False
+    # Its embeddings take max_retries=0 for none given, and would try three times behind the budget's back.
+    litellm.__dict__["DEFAULT_MAX_RETRIES"] = 0
     litellm.suppress_debug_info = True
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from deskhand.config import WorkspaceFolder
     from deskhand.context import RunContext
+    from deskhand_models.embedding import Embedding
 
 
 def _transports() -> dict[TransportName, Transport]:
@@ -106,7 +107,7 @@ class Models:
         """Return one completion within ``deadline_s``: masked, recorded, paid for, and in the schema when there is one.
 
         Args:
-            tier: ``small``, ``strong``, ``judge`` or ``embed``.
+            tier: ``small``, ``strong`` or ``judge``.
             messages: The prompt. Personal data in it is masked before anything else happens.
             output_schema: The type of the answer; ``parsed`` is then set, unless the model called a tool.
             tools: In the OpenAI form, ``{"type": "function", "function": {...}}``.
@@ -133,11 +134,56 @@ class Models:
             span[OUTPUT_TOKENS] = completion.usage.completion_tokens
         return completion
 
-    async def _perform(self, tier: str, prompt: Prompt, deadline_s: float, ctx: RunContext) -> Json:
-        """Ask, repair once, and return what is recorded: masked, without wall times."""
+    async def embed(
+        self, texts: Sequence[str], *, tier: str = "embed", deadline_s: float, ctx: RunContext
+    ) -> Embedding:
+        """Return the vectors of ``texts`` within ``deadline_s``: masked, recorded and paid for as a completion is.
+
+        One model makes them all. When it fails the next one is asked for all of them, so compare vectors only where
+        their ``model`` is the same, or give the tier one model.
+
+        Args:
+            texts: 1 to 256, none empty; each is read on its own, up to the model's ``context_tokens``.
+            tier: Whose models are asked.
+            deadline_s: Seconds from now, retries and fallbacks included.
+            ctx: The run; costs are booked on its run, ticket and agent.
+
+        Raises:
+            BudgetExceeded: Every model left would pass a cap; nothing was spent beyond it.
+            InputError: There are no texts, too many, or an empty one.
+            Unavailable: No model answered in time; the message says what was tried.
+        """
+        from deskhand_models.embedding import Embedding, check_texts, unpack
+
+        check_texts(texts)
+        masked = tuple(ctx.vault.mask(text) for text in texts)
+        started = time.perf_counter()
+
+        async def perform() -> Json:
+            return await self._embed(tier, masked, deadline_s, ctx)
+
+        with ctx.tracer.span(f"model.{tier}") as span:
+            response = await ctx.call(CallKind.model, {"tier": tier, "texts": list(masked)}, perform)
+            row = cast(dict[str, Any], response)
+            usage = _read_usage(row, (time.perf_counter() - started) * 1000)
+            span[REQUEST_MODEL], span[INPUT_TOKENS] = row["model"], usage.prompt_tokens
+        return Embedding(unpack(row["vectors"]), row["model"], usage)
+
+    async def _embed(self, tier: str, masked: tuple[str, ...], deadline_s: float, ctx: RunContext) -> Json:
+        from deskhand_models.embedding import pack
+
+        errand = self._errand(tier, deadline_s, ctx)
+        answered = await self._attempts.answer(self.models_of(tier), Prompt(texts=masked), errand)
+        return {"vectors": pack(answered.attempt.vectors), **_spent([answered])}
+
+    def _errand(self, tier: str, deadline_s: float, ctx: RunContext) -> Errand:
         # The clock is read directly: this runs only where nothing is replayed.
         account = Account(ctx.run_id, ctx.ticket_id, ctx.agent, tier, ctx.clock.now())
-        errand = Errand(account, self.timing.monotonic() + deadline_s, ctx.vault)
+        return Errand(account, self.timing.monotonic() + deadline_s, ctx.vault)
+
+    async def _perform(self, tier: str, prompt: Prompt, deadline_s: float, ctx: RunContext) -> Json:
+        """Ask, repair once, and return what is recorded: masked, without wall times."""
+        errand = self._errand(tier, deadline_s, ctx)
         return await self._ask_in_turn(list(self.models_of(tier)), prompt, errand)
 
     async def _ask_in_turn(self, order: list[NamedModel], prompt: Prompt, errand: Errand) -> Json:
@@ -220,23 +266,33 @@ def _response(answers: Sequence[Answered], text: str, vault: Vault) -> Json:
         {
             "text": text,
             "tool_calls": calls,
-            "model": last.model.settings.model,
             "finish_reason": last.attempt.finish_reason,
-            "prompt_tokens": sum(answer.tokens.prompt for answer in answers),
-            "completion_tokens": sum(answer.tokens.completion for answer in answers),
-            "cost_usd": round(sum(answer.cost_usd for answer in answers), 9),
-            "n_calls": sum(answer.n_attempts for answer in answers),
+            **_spent(answers),
         },
     )
+
+
+def _spent(answers: Sequence[Answered]) -> dict[str, Json]:
+    return {
+        "model": answers[-1].model.settings.model,
+        "prompt_tokens": sum(answer.tokens.prompt for answer in answers),
+        "completion_tokens": sum(answer.tokens.completion for answer in answers),
+        "cost_usd": round(sum(answer.cost_usd for answer in answers), 9),
+        "n_calls": sum(answer.n_attempts for answer in answers),
+    }
 
 
 def _read_response(response: Json, output_schema: type[BaseModel] | None, latency_ms: float) -> Completion:
     """Return the completion in a response, the same whether it was just given or is replayed."""
     row = cast(dict[str, Any], response)
     calls = tuple(ToolCall(call["id"], call["name"], call["args"]) for call in row["tool_calls"])
-    usage = Usage(
+    usage = _read_usage(row, latency_ms)
+    parsed = output_schema.model_validate_json(row["text"]) if output_schema and not calls else None
+    return Completion(row["text"], row["model"], row["finish_reason"], calls, parsed, usage)
+
+
+def _read_usage(row: Mapping[str, Any], latency_ms: float) -> Usage:
+    return Usage(
         prompt_tokens=row["prompt_tokens"], completion_tokens=row["completion_tokens"], cost_usd=row["cost_usd"],
         latency_ms=latency_ms, n_calls=row["n_calls"],
     )  # fmt: skip
-    parsed = output_schema.model_validate_json(row["text"]) if output_schema and not calls else None
-    return Completion(row["text"], row["model"], row["finish_reason"], calls, parsed, usage)

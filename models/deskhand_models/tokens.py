@@ -46,9 +46,9 @@ _count_cached = lru_cache(maxsize=2048)(_count)
 
 
 def count_prompt(body: Mapping[str, Any]) -> int:
-    """Return how many tokens the prompt of a request has: messages, tools and schema."""
-    total = _PER_REQUEST
-    for message in body["messages"]:
+    """Return how many tokens the prompt of a request has: messages, tools and schema, or the texts to be embedded."""
+    total = _PER_REQUEST + sum(_PER_MESSAGE + count_tokens(text) for text in body.get("input", ()))
+    for message in body.get("messages", ()):
         total += _PER_MESSAGE + count_tokens(message.get("content") or "")
         if message.get("tool_calls"):
             total += count_tokens(canonical_json(message["tool_calls"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,25 +28,37 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """One request. ``body`` is that of an OpenAI-compatible ``/chat/completions``, without the model's name.
+    """One request. ``body`` is that of an OpenAI-compatible server, without the model's name.
 
-    ``n_prompt_tokens`` is our own count of it.
+    With ``input`` it asks ``/embeddings`` for vectors, else ``/chat/completions``. ``n_prompt_tokens`` is our own count
+    of it, ``most_answer_tokens`` the longest answer that may be billed.
     """
 
     model: NamedModel
     body: Mapping[str, Any]
     key: str | None
     n_prompt_tokens: int
+    most_answer_tokens: int
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """The texts to be embedded; none for a chat."""
+        texts: Sequence[str] = self.body.get("input", ())
+        return texts
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """An answer as a model gave it. ``tokens`` is None when the provider does not say."""
+    """An answer as a model gave it. ``tokens`` is None when the provider does not say.
+
+    ``vectors`` is set where texts were embedded: one for each, in their order.
+    """
 
     text: str
     tool_calls: tuple[ToolCall, ...]
     finish_reason: str
     tokens: Tokens | None
+    vectors: tuple[Sequence[float], ...] = ()
 
 
 class Transport(Protocol):

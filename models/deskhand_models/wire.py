@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from deskhand.interfaces import ChatMessage, ToolCall
 from deskhand.jsonio import canonical_json
 from deskhand_models.faults import AttemptFailed, Fault, shorten
-from deskhand_models.transport import Attempt, Tokens
+from deskhand_models.transport import Attempt, Outgoing, Tokens
 
 _LEAST_ECHO = 40
 """Characters of a message whose repetition is no answer; shorter ones may be one."""
@@ -46,6 +47,44 @@ def parse_body(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise AttemptFailed(Fault.bad_json, "the answer is not a JSON object")
     return body
+
+
+def read_reply(outgoing: Outgoing, body: Mapping[str, Any]) -> Attempt:
+    """Return what answers ``outgoing``: vectors or a completion. Raises AttemptFailed when it cannot be used."""
+    if outgoing.texts:
+        return read_vectors(body, len(outgoing.texts))
+    return read_answer(body, f"call_{len(outgoing.body['messages'])}")
+
+
+def read_vectors(body: Mapping[str, Any], n_texts: int) -> Attempt:
+    """Return the vectors of an answer in the order of the texts. Raises AttemptFailed when they cannot be used."""
+    usage = body.get("usage")
+    tokens = read_tokens({**usage, "completion_tokens": 0}) if isinstance(usage, dict) else None
+    rows = body.get("data")
+    if not isinstance(rows, list) or not rows:
+        error = body.get("error")
+        detail = shorten(canonical_json(error)) if error else "the answer has no vectors"
+        raise AttemptFailed(Fault.no_choices, detail, tokens=tokens)
+    vectors = dict(_read_row(row, place) for place, row in enumerate(rows))
+    lengths = {len(vector) for vector in vectors.values()}
+    if sorted(vectors) != list(range(n_texts)) or len(rows) != n_texts or len(lengths) != 1:
+        raise AttemptFailed(
+            Fault.bad_json, f"{len(rows)} vectors of {len(lengths)} lengths for {n_texts} texts", tokens=tokens
+        )
+    return Attempt("", (), "stop", tokens, tuple(vectors[place] for place in range(n_texts)))
+
+
+def _read_row(row: Any, place: int) -> tuple[int, list[float]]:
+    vector = row.get("embedding") if isinstance(row, dict) else None
+    index = row.get("index", place) if isinstance(row, dict) else None
+    if type(index) is not int or not isinstance(vector, list) or not _has_direction(vector):
+        raise AttemptFailed(Fault.bad_json, f"vector {place + 1} is not a list of numbers that point somewhere")
+    return index, vector
+
+
+def _has_direction(vector: list[Any]) -> bool:
+    is_numbers = all(isinstance(number, (int, float)) and math.isfinite(number) for number in vector)
+    return is_numbers and any(vector)
 
 
 def read_answer(body: Mapping[str, Any], id_prefix: str = "call") -> Attempt:

@@ -158,7 +158,7 @@ def _build(executor: Executor, writer: Writer, inbox: Inbox, pace: Pace) -> Engi
     executor.deadline_s = settings.run_deadline_s
     gates = executor.guard
     assert isinstance(gates, Gates), "open_runs sets the gates"
-    work = Work(executor, gates, writer, inbox, Slots(settings.at_once), pace, settings.max_attempts)
+    work = Work(executor, gates, writer, inbox, Slots(settings.at_once), pace, settings)
     return Engine(executor, work)
 
 

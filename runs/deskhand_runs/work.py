@@ -6,11 +6,13 @@ import asyncio
 import functools
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import NamedTuple
 
-from deskhand.errors import DeskhandError, InputError, OwnedElsewhere, StoreError
+from deskhand.errors import DeskhandError, InputError, OwnedElsewhere, StoreError, Unavailable
 from deskhand.jsonio import content_hash
 from deskhand.records import RunRecord, RunStatus
+from deskhand.service_settings import RunsSettings
 from deskhand.tickets import EventKind, Priority, Ticket
 from deskhand_runs import inbox
 from deskhand_runs.execute import Executor
@@ -70,7 +72,7 @@ class Work:
     inbox: Inbox
     slots: Slots
     pace: Pace
-    max_attempts: int
+    settings: RunsSettings
 
     async def handle(self, seq: int) -> str:
         """Work on an entry once, and return its state; one that is ``queued`` then has been enqueued again.
@@ -94,7 +96,7 @@ class Work:
         entry = await self.writer.write(lambda tx: inbox.begin_attempt(tx, seq, now))
         if entry.state is not EntryState.queued:
             return entry.state
-        if entry.n_attempts > self.max_attempts:
+        if entry.n_attempts > self.settings.max_attempts:
             n_cut_off = entry.n_attempts - 1
             return await self._end(entry, End(EntryState.dead, f"cut off {n_cut_off} times; {entry.reason}"))
         try:
@@ -112,7 +114,8 @@ class Work:
     async def _failed(self, entry: InboxEntry, exc: Exception) -> EntryState:
         is_known = isinstance(exc, DeskhandError)
         why = str(exc) if is_known else f"{type(exc).__name__}: {exc}"
-        if entry.n_attempts >= self.max_attempts and not isinstance(exc, StoreError):
+        is_last = entry.n_attempts >= self.settings.max_attempts
+        if is_last and not self._may_wait(entry, exc):
             _log.error("entry %d on %s: given up after %d attempts: %s", entry.seq, entry.lane, entry.n_attempts, why)
             return await self._end(entry, End(EntryState.dead, why))
         _log.warning(
@@ -120,7 +123,13 @@ class Work:
         )
         asked: float = getattr(exc, "retry_after_s", None) or 0.0
         wait_s = max(asked, self.pace.wait_s(entry.n_attempts))
-        return await self._again(entry, why, wait_s, uncount=isinstance(exc, StoreError))
+        return await self._again(entry, why, wait_s, uncount=is_last or isinstance(exc, StoreError))
+
+    def _may_wait(self, entry: InboxEntry, exc: Exception) -> bool:
+        """Tell whether a failure is an outage, which says nothing about the entry: of our disk, or of a helpdesk."""
+        age = self.executor.clock.now() - entry.received_at
+        is_outage = isinstance(exc, Unavailable) and age < timedelta(hours=self.settings.outage_hours)
+        return is_outage or isinstance(exc, StoreError)
 
     async def _again(self, entry: InboxEntry, why: str, wait_s: float, *, uncount: bool) -> EntryState:
         """Enqueue an entry once more: who waits in the queue takes no slot and blocks no other ticket."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from deskhand.answers import Answer, Usage
+from deskhand.answers import Answer, Evidence, Usage
 from deskhand.context import RunContext
 from deskhand.errors import BudgetExceeded, ConfigError, OwnedElsewhere, ReplayMiss, ToolFailed, Unavailable
 from deskhand.telemetry import CONFIDENCE, STRATEGY
@@ -140,3 +140,18 @@ async def test_what_a_model_says_of_itself_does_not_beat_a_measured_confidence(c
     boaster.is_self_reported = True
     found = await run(ctx, Step(Says("a", answer("local", measured)), None), Step(boaster, None))
     assert (found.value, found.needs_human) == (kept, True)
+
+
+def prompt(name: str) -> Evidence:
+    return Evidence(kind="prompt", ref=f"{name}@0123")
+
+
+async def test_prompts_of_failed_and_rejected_strategies_are_kept_once(ctx):
+    failed = Says("llm", Unavailable("no model answered; try again"))
+    failed.prompt_evidence = prompt("failed")
+    rejected = Says("b", answer(None, 0.0, evidence=(prompt("rejected"), Evidence(kind="model", ref="m"))))
+    sure = Says("c", answer("yes", 1.0, evidence=(prompt("sure"),)))
+    found = await run(ctx, Step(failed, 0.9), Step(rejected, 0.9), Step(rejected, 0.9), Step(sure, 0.9))
+    assert [item.ref for item in found.evidence] == ["sure@0123", "failed@0123", "rejected@0123"]
+    unsure = await run(ctx, Step(failed, 0.9), Step(Says("d", answer("low", 0.1)), 0.9))
+    assert unsure.needs_human and unsure.evidence == (prompt("failed"),)

@@ -87,8 +87,26 @@ def test_a_run_uses_models_with_tools_and_its_costs_are_shown(
     of_categories = lines(invoke("costs", "--by", "category", "--json", "--workspace", workspace).stdout)
     assert [row["key"] for row in of_categories] == [value["triage"]["category"] or "-"]
     assert of_categories[0]["cost_usd"] == pytest.approx(sum(row["cost_usd"] for row in rows))
+    costs = json.loads(invoke("runs", "show", value["run_id"], "--json", "--workspace", workspace).stdout)["costs"]
+    assert {row["agent"] for row in costs} >= {"triage", "resolve", "summarize", "draft"}
+    assert all(row["prompt"].startswith(f"{row['agent']}@") and row["model"] == "test" for row in costs)
+    assert sum(row["cost_usd"] for row in costs) == pytest.approx(value["usage"]["cost_usd"], rel=0.01)
+    shown = invoke("runs", "show", value["run_id"], "--workspace", workspace).stdout
+    assert "tokens in" in shown and "triage@" in shown
     again = invoke("runs", "replay", value["run_id"], "--workspace", workspace)
     assert again.exit_code == 0, again.output
+
+
+def test_prompts_of_models_that_never_answered_are_in_the_run_record(invoke, workspace: Path, tmp_path: Path) -> None:
+    ticket = tmp_path / "t.json"
+    ticket.write_text(build_ticket("How long do I have to return a product?").model_dump_json())
+    with_model(workspace, 9)
+    run = json.loads(invoke("run", "--ticket", ticket, "--json", "--workspace", workspace).stdout)
+    used = {item["ref"].partition("@")[0] for item in run["evidence"] if item["kind"] == "prompt"}
+    assert used == {"triage", "resolve", "summarize", "draft"}
+    (workspace / ".deskhand" / "ledger.db").unlink()
+    shown = json.loads(invoke("runs", "show", run["run_id"], "--json", "--workspace", workspace).stdout)
+    assert {row["agent"]: row["n_attempts"] for row in shown["costs"]} == dict.fromkeys(used, 0)
 
 
 def test_an_outage_degrades_to_what_needs_no_model(invoke, workspace: Path, tmp_path: Path) -> None:

@@ -49,9 +49,9 @@ def test_without_a_margin_the_same_provider_bills_more_than_the_ledger_knows():
 
 
 def test_worst_case_is_the_prompt_and_the_longest_answer_with_a_margin():
-    assert worst_case(PRICED, 2000) == (2000 * 150 + 1200 * 600) * 1.5
+    assert worst_case(PRICED, Tokens(2000, 1200)) == (2000 * 150 + 1200 * 600) * 1.5
     assert actual_cost(PRICED, Tokens(3, 1)) == 3 * 150 + 600
-    assert worst_case(FREE, 10**9) == actual_cost(FREE, Tokens(5, 5)) == 0
+    assert worst_case(FREE, Tokens(10**9, 1200)) == actual_cost(FREE, Tokens(5, 5)) == 0
 
 
 def test_fractions_of_a_nanodollar_are_rounded_up():
@@ -67,7 +67,7 @@ def open_budget(tmp_path, **changes):
 
 async def settle(budget, tokens, *, is_billed=True):
     model = NamedModel("m", PRICED)
-    reservation = await budget.reserve(ACCOUNT, model, 100, until=budget.timing.monotonic() + 1)
+    reservation = await budget.reserve(ACCOUNT, model, Tokens(100, 1200), until=budget.timing.monotonic() + 1)
     return reservation.amount, await budget.settle(reservation, model, tokens, "answered", is_billed=is_billed)
 
 
@@ -105,7 +105,7 @@ async def test_writer_that_never_ends_stops_a_reservation_at_its_deadline(tmp_pa
     budget = open_budget(tmp_path)
     other = Ledger(tmp_path / "ledger.db")
     with transaction(other._connection), pytest.raises(Unavailable, match="kept it locked"):
-        await budget.reserve(ACCOUNT, NamedModel("m", PRICED), 1, until=budget.timing.monotonic() + 0.05)
+        await budget.reserve(ACCOUNT, NamedModel("m", PRICED), Tokens(1, 1200), until=budget.timing.monotonic() + 0.05)
     budget.close()
     other.close()
 
@@ -113,7 +113,7 @@ async def test_writer_that_never_ends_stops_a_reservation_at_its_deadline(tmp_pa
 async def test_answer_is_given_back_when_its_settlement_finds_no_moment(tmp_path):
     budget = open_budget(tmp_path)
     model = NamedModel("m", PRICED)
-    reservation = await budget.reserve(ACCOUNT, model, 1, until=budget.timing.monotonic() + 1)
+    reservation = await budget.reserve(ACCOUNT, model, Tokens(1, 1200), until=budget.timing.monotonic() + 1)
     other = Ledger(tmp_path / "ledger.db")
     with transaction(other._connection):
         assert await budget.settle(reservation, model, Tokens(1, 1), "answered") == reservation.amount

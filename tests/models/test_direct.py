@@ -12,7 +12,7 @@ from deskhand_models.transport import NamedModel, Outgoing
 
 def outgoing(api_base, key=None):
     settings = ModelSettings(model="openai/org/m", api_base=api_base, price="free")
-    return Outgoing(NamedModel("m", settings), {"messages": [{"role": "user", "content": "x"}]}, key, 5)
+    return Outgoing(NamedModel("m", settings), {"messages": [{"role": "user", "content": "x"}]}, key, 5, 10)
 
 
 async def serve(handler):

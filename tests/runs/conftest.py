@@ -32,6 +32,7 @@ asking = "asking_graph:build"
 [runs]
 at_once = 4
 max_attempts = 3
+outage_hours = 0
 run_deadline_s = 5
 [helpdesks.desk]
 kind = "folder"

@@ -124,6 +124,18 @@ async def test_a_write_that_keeps_failing_is_a_dead_letter_until_retried(bench, 
     assert bench.desk.sent == ["Re: hello"]
 
 
+async def test_an_outage_of_the_helpdesk_is_waited_out_however_often_it_was_tried(bench, approve):
+    config = bench.folder / "deskhand.toml"
+    config.write_text(config.read_text().replace("outage_hours = 0", "outage_hours = 1"))
+    async with bench.open() as engine:
+        run = await bench.park(engine)
+        bench.desk.errors = [Unavailable("down")] * 6
+        await engine.decide(run.run_id, approve(run))
+        assert await engine.wait_idle(10)
+        assert [entry.state.value for entry in engine.entries(limit=1)] == ["done"]
+    assert bench.desk.sent == ["Re: hello"]
+
+
 async def test_a_dead_letter_that_is_skipped_ends_as_uncertain(bench, approve):
     async with bench.open() as engine:
         run = await bench.park(engine)

@@ -56,7 +56,9 @@ def _say_none() -> None:
 
 
 def check(ctx: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Send three tiny requests to each model: does it answer, keep to a schema, call a tool? Exit code 1 if not.
+    """Send a few tiny requests to each model: does it answer, keep to a schema, call a tool? Exit code 1 if not.
+
+    A model of the tier embed is asked for a vector, and for nothing else if it serves no other tier.
 
     Example: deskhand models check
     """
@@ -72,24 +74,30 @@ def check(ctx: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOp
         for probe in probes:
             print_json(probe._asdict())
     else:
+        only_vectors = {name for name in settings.defs if _tiers_of(settings, name) == ["embed"]}
         rows = [
             (
                 probe.name,
-                "yes" if probe.answers else "no",
-                "yes" if probe.schema else "no",
-                "yes" if probe.tools else "no",
+                _yes(probe.answers),
+                "-" if probe.name in only_vectors else _yes(probe.schema),
+                "-" if probe.name in only_vectors else _yes(probe.tools),
+                probe.dim or "-",
                 f"{probe.latency_ms:.0f}" if probe.answers else "-",
                 f"{probe.tokens_per_s:.0f}" if probe.answers else "-",
                 f"{probe.cost_usd:.6f}",
             )
             for probe in probes
         ]
-        print_table(("name", "answers", "schema", "tools", "ms", "tokens/s", "USD"), rows)
+        print_table(("name", "answers", "schema", "tools", "vector", "ms", "tokens/s", "USD"), rows)
     for probe in probes:
         if probe.error:
             say(f"{probe.name}: {probe.error}")
     if not all(probe.answers for probe in probes):
         raise typer.Exit(1)
+
+
+def _yes(it_does: bool) -> str:
+    return "yes" if it_does else "no"
 
 
 def install(

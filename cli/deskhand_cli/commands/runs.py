@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -131,11 +132,12 @@ def _note_failures(folder: WorkspaceFolder) -> None:
 def show(
     ctx: typer.Context, run_id: ShowArgument, workspace: WorkspaceOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show one run in full, or one entry of the inbox by its number.
+    """Show one run in full, with what its models cost, or one entry of the inbox by its number.
 
     Example: deskhand runs show run-1k2
     """
-    from deskhand_cli.render import print_run, record_table
+    from deskhand_cli.render import cost_table, print_run, record_table
+    from deskhand_cli.run_costs import costs_of_run
     from deskhand_runs import RunStore, open_inbox
 
     folder = find_folder(ctx, workspace)
@@ -144,12 +146,15 @@ def show(
         return
     with RunStore.open(folder) as store:
         record = store.load(run_id)
+    costs = costs_of_run(folder, record)
     if as_json:
-        print_json(record.model_dump(mode="json"))
+        print_json({**record.model_dump(mode="json"), "costs": [asdict(row) for row in costs]})
         return
     record_table([record])
     if record.result:
         print_run(record.result)
+    if costs:
+        cost_table(costs)
     for decision in record.decisions:
         typer.echo(one_line(f"{decision.at:%Y-%m-%d %H:%M} {decision.by}: {decision.verdict} {decision.instruction}"))
     for receipt in record.receipts:

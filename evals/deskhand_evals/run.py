@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -92,7 +94,8 @@ async def run_suite(suite: Suite, folder: WorkspaceFolder, options: RunOptions =
                 part.tape.sink = journal.folder / "recordings" / f"{part.spec.name}.jsonl"
                 part.judging.go_on(journal.folder / "recordings" / f"{part.spec.name}.judges.jsonl")
             try:
-                await _work(jobs, journal, suite, options)
+                with _loaded_for_good():
+                    await _work(jobs, journal, suite, options)
                 parts = [await _compared(part, suite.path.parent) for part in parts]
             finally:
                 await _close(parts)
@@ -100,6 +103,16 @@ async def run_suite(suite: Suite, folder: WorkspaceFolder, options: RunOptions =
     _keep_recordings(parts, options)
     experiments.save(report)
     return report
+
+
+@contextmanager
+def _loaded_for_good() -> Iterator[None]:
+    """Leave what is loaded now out of garbage collections: a run makes many of them, and nothing of this goes away."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _with_stored_parts(experiments: Experiments, options: RunOptions) -> RunOptions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -77,7 +78,7 @@ class Paused(Unavailable):
 
 @dataclass
 class WriteLimit:
-    """At most so many writes within any minute to each helpdesk.
+    """At most so many writes within any minute to each helpdesk, whatever number of threads asks at once.
 
     Args:
         now: The time.
@@ -88,9 +89,14 @@ class WriteLimit:
     earlier: Callable[[str, datetime], list[datetime]] = lambda _source, _since: []
     _made: dict[str, deque[datetime]] = field(default_factory=dict)
     _turned_away: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, source: str, limit: int) -> None:
         """Count a write that is made now. Raises Later when there were ``limit`` within the last minute."""
+        with self._lock:
+            self._take(source, limit)
+
+    def _take(self, source: str, limit: int) -> None:
         now = self.now()
         if source not in self._made:
             self._made[source] = deque(sorted(self.earlier(source, now - _WINDOW)))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -73,3 +75,21 @@ def test_writes_before_a_restart_count():
     with pytest.raises(Later) as later:
         limit.take("desk", 2)
     assert later.value.wait_s == 5
+
+
+def test_threads_that_ask_at_once_share_one_count():
+    def slow(_source, _since):
+        time.sleep(0.02)
+        return []
+
+    limit = WriteLimit(lambda: NOON, slow)
+
+    def take(_number):
+        try:
+            limit.take("desk", 2)
+        except Later:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take, range(8))) == 2

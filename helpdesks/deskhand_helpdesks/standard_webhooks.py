@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from deskhand.actions import Action, Receipt, ReceiptStatus
 from deskhand.clock import Clock
 from deskhand.errors import ConfigError, InputError
 from deskhand.helpdesk_settings import StandardWebhooksSettings
 from deskhand.interfaces import Page, Reply, Request
-from deskhand.jsonio import canonical_json, decode, parse_json, validate
+from deskhand.jsonio import M, canonical_json, decode, first_problem, parse_json
 from deskhand.tickets import MAX_MESSAGE_CHARS, Event, EventKind, Id, ShortText, Ticket
 from deskhand_helpdesks.calls import Calls
 from deskhand_helpdesks.credentials import read_secret, read_secrets
@@ -71,7 +71,7 @@ class StandardWebhooksHelpdesk:
             InputError: The payload or its ticket is wrong; the message says where.
         """
         where = f"{self.name}: webhook"
-        payload = validate(_Payload, parse_json(decode(request.body, where), where), where)
+        payload = _checked(_Payload, parse_json(decode(request.body, where), where), where)
         kind = KINDS.get(payload.type)
         if kind is None:
             _log.info("%s: a payload of type %r is not for us; it is taken and ignored", self.name, payload.type[:80])
@@ -89,12 +89,12 @@ class StandardWebhooksHelpdesk:
             "source": self.name,
             "delivery_id": read_header(request, "webhook-id") or read_header(request, "svix-id") or "",
             "ticket_id": ticket_id,
-            "kind": kind.value,
+            "kind": kind,
             "actor": body.actor,
-            "at": (payload.timestamp or self.clock.now()).isoformat(),
+            "at": payload.timestamp or self.clock.now(),
             "raw": self._raw(ticket, where),
         }
-        return validate(Event, event, where)
+        return _checked(Event, event, where)
 
     def _raw(self, ticket: Ticket | None, where: str) -> str:
         raw = ticket.model_dump_json() if ticket else ""
@@ -149,9 +149,28 @@ class StandardWebhooksHelpdesk:
         status = ReceiptStatus.already if answer.check().status == _ALREADY_REPORTED else ReceiptStatus.done
         return Receipt(action_id=action.id, status=status, ref=_ref(answer.body))
 
+    async def check(self) -> str:
+        """Return which secrets are there and can sign; nobody is called. Raises ConfigError."""
+        secrets = read_secrets(self.name, self.settings.secret_envs)
+        named = [name for name in (self.settings.reply_secret_env, self.settings.ticket_token_env) if name]
+        others = {name: read_secret(self.name, name) for name in named}
+        signing = [*secrets, *(secret for name, secret in others.items() if name == self.settings.reply_secret_env)]
+        for secret in signing:
+            sign_webhook(secret, "check", self.clock.now(), b"")
+        back = "" if self.settings.reply_url else "; no reply_url: nothing is written back"
+        return f"{len(secrets)} secrets for webhooks{back}"
+
     async def poll(self, cursor: str) -> Page:
         """Return nothing: a sender of webhooks cannot be asked. It repeats what was not answered with 2xx."""
         return Page((), cursor)
+
+
+def _checked(model: type[M], value: object, where: str) -> M:
+    """Return ``value`` as a ``model``, without a way through JSON: a sender waits. Raises InputError."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as exc:
+        raise InputError(f"{where}: {first_problem(exc)}") from exc
 
 
 def ticket_of(event: Event) -> Ticket | None:

@@ -116,4 +116,13 @@ async def shut_down() -> None:
 
 
 def _quiet() -> None:
-    logging.getLogger("dbos").setLevel(logging.WARNING)
+    """Let DBOS tell of failures only, each in a line: the inbox keeps what failed, and a full disk fails often."""
+    logger = logging.getLogger("dbos")
+    logger.setLevel(logging.WARNING)
+    logger.addFilter(_shorten)  # the same one again is not added
+
+
+def _shorten(record: logging.LogRecord) -> bool:
+    record.exc_info = record.exc_text = None
+    record.msg, record.args = record.getMessage().partition("\n")[0], ()
+    return True

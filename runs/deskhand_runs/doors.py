@@ -91,6 +91,22 @@ class Door:
     async def _take_in(self, entry: NewEntry) -> Accepted:
         return await self._writer.write(lambda tx: _insert_and_wake(tx, entry))
 
+    async def set_aside(self, event: Event, state: EntryState, reason: str) -> Accepted:
+        """Store a delivery that is not worked on: ``skipped``, or ``held`` for a person. One that is known stays.
+
+        Raises:
+            StoreError: It could not be stored.
+        """
+        entry = NewEntry(event, None, self.folder.config.graphs.default, self.clock.now())
+
+        def job(tx: Transaction) -> Accepted:
+            (accepted,) = insert(tx, [entry])
+            if accepted.is_new:
+                move(tx, accepted.seq, state, entry.now, reason=reason)
+            return accepted
+
+        return await self._writer.write(job)
+
     async def decide(self, run_id: str, decision: Decision) -> RunRecord:
         """Store a person's decision and have the run go on; the very same decision again changes nothing.
 

@@ -47,13 +47,13 @@ _STAGED_MORE = 256
 class Engine(Door):
     """The one engine that executes the runs of a workspace. ``open_engine`` makes it."""
 
-    def __init__(self, executor: Executor, work: Work) -> None:
+    def __init__(self, executor: Executor, work: Work, intake: Intake) -> None:
         super().__init__(executor.workspace.folder, executor.store, work.writer, work.inbox, executor.clock)
         self.executor = executor
         self._work = work
         self._tasks: set[asyncio.Task[object]] = set()
         self._is_closing = False
-        self._intake = Intake(work.writer)
+        self._intake = intake
 
     async def _take_in(self, entry: NewEntry) -> Accepted:
         return await self._intake.accept(entry)
@@ -143,23 +143,25 @@ async def open_engine(
             database = build_database(executor.store.path)
             client = await asyncio.to_thread(build_client, database)
             writer, inbox = Writer(executor.store.path, client), Inbox(executor.store.path)
+            intake = Intake(writer, executor.store.path)
             try:
-                engine = _build(executor, writer, inbox, pace)
+                engine = _build(executor, writer, inbox, intake, pace)
                 async with _running(engine, database, pace, jobs=jobs):
                     yield engine
             finally:
+                intake.close()
                 writer.close()
                 inbox.close()
                 database.dispose()
 
 
-def _build(executor: Executor, writer: Writer, inbox: Inbox, pace: Pace) -> Engine:
+def _build(executor: Executor, writer: Writer, inbox: Inbox, intake: Intake, pace: Pace) -> Engine:
     settings = executor.workspace.folder.config.runs
     executor.deadline_s = settings.run_deadline_s
     gates = executor.guard
     assert isinstance(gates, Gates), "open_runs sets the gates"
     work = Work(executor, gates, writer, inbox, Slots(settings.at_once), pace, settings)
-    return Engine(executor, work)
+    return Engine(executor, work, intake)
 
 
 @asynccontextmanager

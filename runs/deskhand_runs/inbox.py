@@ -14,16 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, cast
 
 from deskhand.config import WorkspaceFolder
 from deskhand.errors import InputError
 from deskhand.sqlite import open_database, store_error
 from deskhand.tickets import Event, EventKind, Ticket
 from deskhand_runs.rows import SCHEMA, Connection, to_json, to_text
-
-if TYPE_CHECKING:
-    from deskhand_runs.writer import Transaction
 
 _DECISION = "deskhand:decision:"
 _PUT_BACK = "put back by a person"
@@ -106,30 +103,25 @@ def decision_entry(run_id: str, ask_id: str, ticket: Ticket, by: str, graph: str
     return NewEntry(event, None, graph, now, run_id)
 
 
-def insert(tx: Transaction, entries: Sequence[NewEntry]) -> list[Accepted]:
+def insert(tx: Connection, entries: Sequence[NewEntry]) -> list[Accepted]:
     """Store deliveries in their order, each one once, and return what became of each.
 
-    One statement stores them all: each statement gives the interpreter to the threads that compute, and waits to get
-    it back, which takes longer than the statement.
+    One statement stores them all, and needs no transaction around it: each statement gives the interpreter to the
+    threads that compute, and waits to get it back, which takes longer than the statement.
     """
     if not entries:
         return []
-    if len(entries) == 1:
-        stored = tx.execute_only(_INSERT.format(_PLACES), (None, *_values(entries[0])))
-        seq = stored.lastrowid if stored.rowcount == 1 else None
-        return [Accepted(seq, is_new=True) if seq is not None else _stored(tx, 0, entries[0].event)]
-    last = tx.execute("SELECT seq FROM sqlite_sequence WHERE name = 'inbox'").fetchone()
-    numbered = list(enumerate(entries, (last["seq"] if last else 0) + 1))
-    values = [value for seq, entry in numbered for value in (seq, *_values(entry))]
+    values = [value for entry in entries for value in _values(entry)]
     stored = tx.execute(_INSERT.format(", ".join([_PLACES] * len(entries))), values)
     if stored.rowcount == len(entries):
-        return [Accepted(seq, is_new=True) for seq, _ in numbered]
-    return [_stored(tx, seq, entry.event) for seq, entry in numbered]
+        last = cast("int", stored.lastrowid)
+        return [Accepted(seq, is_new=True) for seq in range(last - len(entries) + 1, last + 1)]
+    return _tell_apart([_seq_of(tx, entry.event) for entry in entries], stored.rowcount)
 
 
-_PLACES = "(?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)"
+_PLACES = "(?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)"
 _INSERT = (
-    "INSERT INTO inbox (seq, source, delivery_id, ticket_id, event, ticket, received_at, state, graph, run_id,"
+    "INSERT INTO inbox (source, delivery_id, ticket_id, event, ticket, received_at, state, graph, run_id,"
     " updated_at) VALUES {} ON CONFLICT DO NOTHING"
 )
 
@@ -141,11 +133,15 @@ def _values(entry: NewEntry) -> tuple[object, ...]:
     return (*named, to_json(event), ticket, at, entry.graph, entry.run_id, at)
 
 
-def _stored(tx: Connection, given: int, event: Event) -> Accepted:
-    """Return the number under which a delivery is stored: ``given``, or that of an earlier one of the same id."""
+def _seq_of(tx: Connection, event: Event) -> int:
     sql = "SELECT seq FROM inbox WHERE source = ? AND delivery_id = ?"
-    seq = tx.execute(sql, (event.source, event.delivery_id)).fetchone()["seq"]
-    return Accepted(seq, is_new=seq == given)
+    return int(tx.execute(sql, (event.source, event.delivery_id)).fetchone()["seq"])
+
+
+def _tell_apart(seqs: Sequence[int], n_new: int) -> list[Accepted]:
+    """Return which of these are new: the ``n_new`` highest, each where it comes first."""
+    new = set(sorted(set(seqs), reverse=True)[:n_new])
+    return [Accepted(seq, seq in new and seq not in seqs[:place]) for place, seq in enumerate(seqs)]
 
 
 def load_entry(tx: Connection, seq: int) -> InboxEntry:

@@ -17,10 +17,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from deskhand.errors import DeskhandError
-from deskhand.tickets import Event
 from deskhand_runs import backup
 from deskhand_runs.guard_tables import GuardTables
-from deskhand_runs.polls import poll
+from deskhand_runs.polls import Intake, poll
 from deskhand_runs.retention import Retention, Workflows
 from deskhand_runs.rows import to_text
 
@@ -57,7 +56,7 @@ class LastRun(NamedTuple):
 def build_jobs(
     workspace: Workspace,
     tables: GuardTables,
-    accept: Callable[[Event], Awaitable[bool]],
+    intake: Intake,
     *,
     workflows: Workflows | None = None,
 ) -> tuple[Job, ...]:
@@ -66,13 +65,13 @@ def build_jobs(
     Args:
         workspace: The workspace, opened.
         tables: Of its ``runs.db``.
-        accept: Stores a polled event in the inbox, and tells whether it was new.
+        intake: Stores what polls find.
         workflows: What the engine has executed; None where no engine runs.
     """
     config = workspace.folder.config
     retention = Retention(workspace.folder, tables, config.runs, workflows)
     polls = [
-        Job(f"poll:{name}", timedelta(seconds=desk.poll_every_s), _Poll(name, workspace, tables, accept).job)
+        Job(f"poll:{name}", timedelta(seconds=desk.poll_every_s), _Poll(name, workspace, tables, intake).job)
         for name, desk in sorted(config.helpdesks.items())
         if desk.kind not in _WITHOUT_POLL
     ]
@@ -89,10 +88,12 @@ class _Poll:
     name: str
     workspace: Workspace
     tables: GuardTables
-    accept: Callable[[Event], Awaitable[bool]]
+    intake: Intake
 
     async def job(self, now: datetime) -> str:
-        polled = await poll(self.name, self.workspace.helpdesk(self.name), self.tables, self.accept, now)
+        helpdesk = self.workspace.helpdesk(self.name)
+        backlog = self.workspace.folder.config.helpdesks[self.name].backlog
+        polled = await poll(self.name, helpdesk, self.tables, self.intake, now, backlog=backlog)
         return f"{polled.n_events} events, {polled.n_new} new"
 
 

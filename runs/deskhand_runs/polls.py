@@ -6,18 +6,25 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from deskhand.interfaces import Helpdesk
+from deskhand.interfaces import Helpdesk, Page
 from deskhand.tickets import Event
 from deskhand_runs.guard_tables import GuardTables
+from deskhand_runs.inbox import EntryState
 from deskhand_runs.rows import to_text
 
 OVERLAP = timedelta(minutes=2)
 """Each poll goes back this far: a helpdesk may commit in another order than its clock says. Events that come again
 are known by their delivery ids."""
 
+BACKLOG_AGE = timedelta(hours=1)
+"""What is older than this at the first poll of all is the backlog. Younger messages count as new: they may have come
+while deskhand was being switched on, and clocks differ."""
+
+_BACKLOG = "older than deskhand's first look here; backlog = \"run\" in the helpdesk's table would have taken it in"
 _MAX_PAGES = 100
+_MAX_FIRST_PAGES = 10_000
 _KEPT_CURSORS = 50
 
 
@@ -26,6 +33,32 @@ class Polled(NamedTuple):
 
     n_events: int
     n_new: int
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Where a poll puts what it finds. Each tells whether it was new.
+
+    Attributes:
+        accept: Stores an event in the inbox, to be worked on.
+        set_aside: Stores an event that is not worked on, with its state and the reason.
+    """
+
+    accept: Callable[[Event], Awaitable[bool]]
+    set_aside: Callable[[Event, EntryState, str], Awaitable[bool]]
+
+    async def take(self, page: Page, skip_before: datetime | None) -> int:
+        """Take in what is on a page, and return how much of it was new."""
+        n_new = 0
+        for event in page.events:
+            if skip_before is not None and event.at < skip_before:
+                n_new += await self.set_aside(event, EntryState.skipped, _BACKLOG)
+            else:
+                n_new += await self.accept(event)
+        for event, why in page.unreadable:
+            is_backlog = skip_before is not None and event.at < skip_before
+            n_new += await self.set_aside(event, EntryState.skipped if is_backlog else EntryState.held, why)
+        return n_new
 
 
 @dataclass(frozen=True)
@@ -53,19 +86,23 @@ async def poll(
     source: str,
     helpdesk: Helpdesk,
     tables: GuardTables,
-    accept: Callable[[Event], Awaitable[bool]],
+    intake: Intake,
     now: datetime,
+    *,
+    backlog: Literal["skip", "run"] = "run",
 ) -> Polled:
     """Take in what happened in a helpdesk since the last poll, page by page.
 
-    The cursor is stored after the page's events are, so that a crash repeats a page and loses none.
+    The cursor is stored after the page's events are, so that a crash repeats a page and loses none. The first poll of
+    all stores it when it has come to the end: until then, a crash leaves it the first one.
 
     Args:
         source: The helpdesk's name.
         helpdesk: Where to ask.
         tables: Of the workspace; the cursor is kept there.
-        accept: Stores an event in the inbox, and tells whether it was new.
+        intake: Stores what is found.
         now: The time of this poll.
+        backlog: Whether the first poll of all has what is older than ``BACKLOG_AGE`` worked on.
 
     Raises:
         Unavailable: The helpdesk does not answer; the next poll goes on from here.
@@ -73,15 +110,17 @@ async def poll(
         StoreError: An event could not be stored; the next poll finds it again.
     """
     place = _load(tables, source)
+    skip_before = now - BACKLOG_AGE if backlog == "skip" and not place.cursors else None
     cursor, n_events, n_new = place.start(now), 0, 0
-    for _ in range(_MAX_PAGES):
+    for _ in range(_MAX_FIRST_PAGES if skip_before else _MAX_PAGES):
         page = await helpdesk.poll(cursor)
-        for event in page.events:
-            n_new += await accept(event)
-        n_events += len(page.events)
+        n_new += await intake.take(page, skip_before)
+        n_events += len(page.events) + len(page.unreadable)
         place = place.after(page.cursor, now)
-        _save(tables, source, place, now)
-        if page.cursor == cursor or not page.events:
+        is_last = page.cursor == cursor
+        if is_last or not skip_before:
+            _save(tables, source, place, now)
+        if is_last:
             break
         cursor = page.cursor
     return Polled(n_events, n_new)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from deskhand.tickets import Event
 from deskhand_runs.guard_tables import GuardTables
+from deskhand_runs.inbox import EntryState
 from deskhand_runs.jobs import Jobs, build_jobs
+from deskhand_runs.polls import Intake
 
 if TYPE_CHECKING:
     from deskhand_runs.engine import Engine
@@ -32,8 +34,12 @@ def register_schedules(engine: Engine) -> Callable[[], Awaitable[Jobs]]:
     async def accept(event: Event) -> bool:
         return (await engine.accept(event)).is_new
 
+    async def set_aside(event: Event, state: EntryState, reason: str) -> bool:
+        return (await engine.set_aside(event, state, reason)).is_new
+
     tables = GuardTables(engine.store)
-    jobs = Jobs(build_jobs(engine.executor.workspace, tables, accept, workflows=DbosWorkflows()), tables)
+    intake = Intake(accept, set_aside)
+    jobs = Jobs(build_jobs(engine.executor.workspace, tables, intake, workflows=DbosWorkflows()), tables)
 
     is_started = False
 

@@ -185,8 +185,14 @@ class Work:
         return End(EntryState.done, f"closed; {n_closed} drafts dropped" if n_closed else "closed")
 
     async def _go_on(self, entry: InboxEntry, run_id: str) -> End:
-        """Go on with the run of an earlier attempt, unless a newer one has replaced it."""
+        """Go on with the run of an earlier attempt, unless a newer one has replaced it.
+
+        One that was decided meanwhile is left to the decision's own entry: before that there may be other decisions of
+        the lane, whose replies come first.
+        """
         run = await asyncio.to_thread(self.executor.store.load, run_id)
+        if run.latest_decision is not None:
+            return _ended(run)
         newest = await self._newest_run(entry)
         if newest is not None and newest.run_id != run_id and run.status is not RunStatus.done:
             return End(EntryState.done, f"superseded by run {newest.run_id}")

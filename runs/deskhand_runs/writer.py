@@ -52,10 +52,6 @@ class Transaction:
             self._patiently("BEGIN IMMEDIATE", ())
         return self._patiently(sql, parameters)
 
-    def execute_only(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        """Execute the one statement of a job; by itself in a commit it needs no BEGIN and COMMIT around it."""
-        return self._patiently(sql, parameters)
-
     def _patiently(self, sql: str, parameters: Any) -> sqlite3.Cursor:
         """Execute a statement when nobody else writes. SQLite's own waiting sleeps for up to 100 ms at a time."""
         cursor = self._raw.cursor()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +15,14 @@ import pytest
 
 from deskhand.actions import Action, Decision, Receipt
 from deskhand.config import WorkspaceFolder
-from deskhand.testing import NOON, MemoryHelpdesk, build_ticket, build_workspace
+from deskhand.testing import DEFAULT_CONFIG, NOON, MemoryHelpdesk, build_ticket, build_workspace
 from deskhand.tickets import Event, Message, Role, Ticket
 from deskhand_graphs import Workspace
-from deskhand_runs import Engine, Pace, open_engine
+from deskhand_runs import Engine, Pace, RunStore, open_engine
+from deskhand_runs.dbos_setup import build_client, build_database
+from deskhand_runs.writer import Writer
 
+ASKING_GRAPH = Path(__file__).parents[1] / "asking_graph.py"
 SOURCE = "desk"
 PACE = Pace(poll_s=0.02, tick_s=0.1, first_retry_s=0.05, longest_retry_s=0.1, grace_s=0.2)
 CONFIG = """schema = 1
@@ -33,55 +36,21 @@ asking = "asking_graph:build"
 at_once = 4
 max_attempts = 3
 outage_hours = 0
-run_deadline_s = 5
+run_deadline_s = 60
 [helpdesks.desk]
 kind = "folder"
 max_writes_per_minute = 50
 """
-GRAPH = """
-import asyncio
-from typing import TypedDict
-
-from langgraph.graph import END, START, StateGraph
-from langgraph.types import interrupt
-
-from deskhand.actions import Decision, ReviewRequest
-from deskhand.answers import Draft
-from deskhand.context import RunContext
-from deskhand.tickets import Ticket
-from deskhand_graphs import step
 
 
-class State(TypedDict, total=False):
-    ticket: Ticket
-    draft: Draft
-    vault: dict
-    trace: tuple
+POLLED = """
+[helpdesks.box]
+kind = "folder"
+poll_every_s = {poll_every_s}
 
-
-async def draft(state, ctx):
-    text = [m.text for m in state["ticket"].messages if m.role == "customer"][-1]
-    if text.startswith("sleep"):
-        await asyncio.sleep(float(text.split()[1]))
-    if text == "fail":
-        raise RuntimeError("the model caught fire")
-    return {"draft": Draft(text=f"Re: {text}", language="en")}
-
-
-async def review(state, ctx):
-    request = ReviewRequest(run_id=ctx.run_id, ask_id=f"{ctx.run_id}:0", draft=state["draft"])
-    Decision.model_validate(interrupt(request.model_dump(mode="json")))
-    return {}
-
-
-def build(workspace):
-    graph = StateGraph(State, RunContext)
-    graph.add_node("draft", step("draft", draft))
-    graph.add_node("review", step("review", review))
-    graph.add_edge(START, "draft")
-    graph.add_edge("draft", "review")
-    graph.add_edge("review", END)
-    return graph
+[helpdesks.shop]
+kind = "standard-webhooks"
+secret_envs = ["SHOP_SECRET"]
 """
 
 
@@ -165,14 +134,14 @@ class Bench:
         """Have a customer write, and return the run that waits for a person."""
         self.desk.write(text, ticket_id)
         await engine.accept(event(number, ticket_id))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         return engine.store.list(ticket_id=ticket_id)[0]
 
 
 def build_folder(path: Path) -> Path:
     """Return a new workspace folder."""
     folder = build_workspace(path, config=CONFIG, articles={}, labelled=())
-    (folder / "asking_graph.py").write_text(GRAPH)
+    shutil.copy(ASKING_GRAPH, folder)
     return folder
 
 
@@ -196,6 +165,30 @@ def bench(tmp_path: Path, empty_state: Path) -> Bench:
         (folder / ".deskhand").mkdir(mode=0o700, exist_ok=True)
         shutil.copy(empty_state / name, folder / ".deskhand" / name)
     return Bench(folder)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[Writer]:
+    """The thread that writes to a database of runs."""
+    with RunStore(tmp_path / "runs.db") as store:
+        database = build_database(store.path)
+        writer = Writer(store.path, build_client(database))
+        yield writer
+        writer.close()
+        database.dispose()
+
+
+@pytest.fixture
+def open_polled(tmp_path: Path) -> Iterator[Callable[..., Workspace]]:
+    """Return a function that opens a workspace with a folder, polled as often as told, and a source of webhooks."""
+    with ExitStack() as opened:
+
+        def open_(poll_every_s: int, tickets: Sequence[Ticket] = ()) -> Workspace:
+            config = DEFAULT_CONFIG + POLLED.format(poll_every_s=poll_every_s)
+            root = build_workspace(tmp_path / "workspace", config=config, tickets=tickets)
+            return opened.enter_context(Workspace.open(WorkspaceFolder(root)))
+
+        yield open_
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from deskhand.actions import Decision
 from deskhand.config import WorkspaceFolder
 from deskhand.errors import ConfigError, InputError, OwnedElsewhere, StoreError, Unavailable
 from deskhand.records import RunStatus
-from deskhand.testing import NOON, FixedClock, build_ticket
+from deskhand.testing import NOON, FixedClock, build_ticket, until
 from deskhand.tickets import Role
 from deskhand_runs import RunStore, is_owned, open_client
 from deskhand_runs.guard_tables import GuardTables
+from deskhand_runs.inbox import Accepted, EntryState
 from deskhand_runs.pauses import pause, resume
 
 
@@ -22,20 +23,12 @@ def states(engine):
     return [(entry.seq, entry.state.value) for entry in reversed(engine.entries())]
 
 
-async def until(true, timeout_s=5.0):
-    for _ in range(int(timeout_s / 0.02)):
-        if true():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not happen in time")
-
-
 async def test_a_delivery_parks_a_draft_and_its_approval_sends_one_reply(bench, make_event, approve):
     bench.desk.write("hello")
     async with bench.open() as engine:
         assert await engine.accept(make_event()) == (1, True)
         assert await engine.accept(make_event()) == (1, False)
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         (run,) = engine.store.list()
         assert (run.waits, run.review.draft.text, states(engine)) == (True, "Re: hello", [(1, "done")])
         assert engine.entry(1).run_id == run.run_id
@@ -44,7 +37,7 @@ async def test_a_delivery_parks_a_draft_and_its_approval_sends_one_reply(bench, 
         with open_client(WorkspaceFolder(bench.folder)) as door:
             await door.decide(run.run_id, approve(run))
             assert door.status().owner
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         run = engine.store.load(run.run_id)
         assert (run.status, [r.status.value for r in run.receipts]) == (RunStatus.done, ["done"])
         assert [state for _, state in states(engine)] == ["done", "done"]
@@ -73,7 +66,7 @@ async def test_messages_before_the_fetch_are_covered_by_one_run_and_later_ones_s
         bench.desk.write("two")
         await engine.accept(make_event(2, at=NOON + timedelta(minutes=1)))
         bench.desk.gate.set()
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         # the second came after the fetch had begun; it finds that the first run has seen it
         (run,) = engine.store.list()
         assert [(e.state.value, e.run_id) for e in engine.entries()] == [("done", run.run_id)] * 2
@@ -88,7 +81,7 @@ async def test_changed_and_closed_cause_no_draft_and_closed_drops_the_one_that_w
         run = await bench.park(engine)
         await engine.accept(make_event(2, kind="changed"))
         await engine.accept(make_event(3, kind="closed"))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         reasons = [e.reason for e in engine.entries(limit=2)]
         assert reasons == ["closed; 1 drafts dropped", "a change asks for no answer"]
         assert engine.store.load(run.run_id).error == "the ticket was closed"
@@ -101,7 +94,7 @@ async def test_unclear_answers_of_the_helpdesk_are_tried_again_and_looked_up(ben
         run = await bench.park(engine)
         bench.desk.errors = [Unavailable("503"), ConnectionResetError("reset")]
         await engine.decide(run.run_id, approve(run))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert [r.status.value for r in engine.store.load(run.run_id).receipts] == ["already"]
         assert engine.entries(limit=1)[0].n_attempts == 3
     assert bench.desk.sent == ["Re: hello"]
@@ -112,11 +105,11 @@ async def test_a_write_that_keeps_failing_is_a_dead_letter_until_retried(bench, 
         run = await bench.park(engine)
         bench.desk.errors = [Unavailable(f"down {n}", retry_after_s=0.1) for n in range(3)]
         await engine.decide(run.run_id, approve(run))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         (dead,) = engine.entries(state="dead")
         assert (dead.reason, dead.n_attempts, engine.status().n_dead) == ("down 2", 3, 1)
         await engine.retry(dead.seq)
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         with pytest.raises(InputError, match="is done; only what is dead or held"):
             await engine.retry(dead.seq)
         with pytest.raises(InputError, match="is done already"):
@@ -131,7 +124,7 @@ async def test_an_outage_of_the_helpdesk_is_waited_out_however_often_it_was_trie
         run = await bench.park(engine)
         bench.desk.errors = [Unavailable("down")] * 6
         await engine.decide(run.run_id, approve(run))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert [entry.state.value for entry in engine.entries(limit=1)] == ["done"]
     assert bench.desk.sent == ["Re: hello"]
 
@@ -141,7 +134,7 @@ async def test_a_dead_letter_that_is_skipped_ends_as_uncertain(bench, approve):
         run = await bench.park(engine)
         bench.desk.errors = [Unavailable("down")] * 3
         await engine.decide(run.run_id, approve(run))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         skipped = await engine.skip(2, "kim")
         assert (skipped.state.value, skipped.reason) == ("skipped", "skipped by kim; down")
         (receipt,) = engine.store.load(run.run_id).receipts
@@ -156,7 +149,7 @@ async def test_a_failing_graph_is_tried_again_then_dead_and_other_tickets_go_on(
     async with bench.open() as engine:
         await engine.accept(make_event(1, "T-1"))
         await engine.accept(make_event(2, "T-2"))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         dead, fine = engine.entry(1), engine.entry(2)
         assert (dead.state.value, dead.n_attempts, fine.state.value) == ("dead", 3, "done")
         assert "the model caught fire" in dead.reason
@@ -165,18 +158,18 @@ async def test_a_failing_graph_is_tried_again_then_dead_and_other_tickets_go_on(
 
 async def test_a_run_past_its_deadline_is_cut_off(bench, make_event):
     config = bench.folder / "deskhand.toml"
-    config.write_text(config.read_text().replace("run_deadline_s = 5", "run_deadline_s = 0.1"))
-    bench.desk.write("sleep 3")
+    config.write_text(config.read_text().replace("run_deadline_s = 60", "run_deadline_s = 0.1"))
+    bench.desk.write("sleep 50")
     async with bench.open() as engine:
         await engine.accept(make_event())
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert "took longer than 0.1 s" in engine.entry(1).reason
 
 
 async def test_a_ticket_that_is_gone_is_skipped_and_an_unknown_entry_is_named(bench, make_event):
     async with bench.open() as engine:
         await engine.accept(make_event(ticket_id="T-9"))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         entry = engine.entry(1)
         assert (entry.state.value, entry.reason) == ("skipped", "T-9: no such ticket")
         with pytest.raises(InputError, match="no such entry"):
@@ -187,10 +180,10 @@ async def test_a_ticket_in_the_delivery_is_run_when_the_helpdesk_has_none_or_an_
     given = build_ticket("given", ticket_id="T-1", source="desk", updated_at=NOON + timedelta(hours=1))
     async with bench.open() as engine:
         await engine.accept(make_event(1), given)
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         bench.desk.write("older", "T-2")
         await engine.accept(make_event(2, "T-2"), given.model_copy(update={"id": "T-2"}))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert [run.review.draft.text for run in engine.store.list()] == ["Re: given", "Re: given"]
 
 
@@ -199,22 +192,37 @@ async def test_an_event_that_a_guard_holds_runs_when_a_person_wants_it(bench, ma
         await bench.park(engine)
         bench.desk.write("again", status="closed")
         await engine.accept(make_event(2))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         held = engine.entry(2)
         assert (held.state.value, held.reason) == ("held", "a customer wrote to a closed ticket")
         assert engine.status().n_held == 1
         await engine.retry(2)
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert (engine.entry(2).state.value, engine.store.list()[0].waits) == ("done", True)
+
+
+async def test_what_is_set_aside_waits_for_a_person_and_is_not_worked_on(bench, make_event):
+    async with bench.open() as engine:
+        bench.desk.write("hello")
+        first = await engine.set_aside(make_event(1), EntryState.held, "mail 3 cannot be read")
+        await engine.set_aside(make_event(2), EntryState.skipped, "older than us")
+        again = await engine.accept(make_event(1))
+        assert await engine.wait_idle(60)
+        assert (first.is_new, again) == (True, Accepted(first.seq, is_new=False))
+        assert [entry.state.value for entry in engine.entries()] == ["skipped", "held"]
+        assert engine.store.list() == []
+        await engine.retry(first.seq)
+        assert await engine.wait_idle(60)
+        assert [run.waits for run in engine.store.list()] == [True]
 
 
 async def test_our_own_reply_that_comes_back_starts_no_run(bench, make_event, approve):
     async with bench.open() as engine:
         run = await bench.park(engine)
         await engine.decide(run.run_id, approve(run))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         await engine.accept(make_event(2))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert (engine.entry(3).state.value, engine.entry(3).run_id) == ("skipped", run.run_id)
         assert len(engine.store.list()) == 1
 
@@ -224,7 +232,7 @@ async def test_a_person_who_answers_meanwhile_makes_the_bot_give_up_its_draft(be
         run = await bench.park(engine)
         bench.desk.write("I have this one", role=Role.agent)
         await engine.decide(run.run_id, approve(run))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         (receipt,) = engine.store.load(run.run_id).receipts
         assert (receipt.status.value, "answered meanwhile" in receipt.detail) == ("skipped", True)
     assert bench.desk.sent == []
@@ -236,12 +244,12 @@ async def test_paused_write_back_is_held_and_goes_on_when_it_is_resumed(bench, a
         tables = GuardTables(engine.store)
         pause(tables, "desk", "kim", NOON)
         await engine.decide(run.run_id, approve(run))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert (engine.entry(2).state.value, engine.status().paused_sources) == ("held", ("desk",))
         assert bench.desk.sent == []
         resume(tables, "desk")
         await until(lambda: bench.desk.sent == ["Re: hello"])
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert engine.entry(2).state.value == "done"
 
 
@@ -273,7 +281,7 @@ async def test_the_urgent_ticket_goes_first(bench, make_event):
         await engine.accept(make_event(6, "T-6"), urgent)
         await until(lambda: len(engine._work.slots._waiting) == 6)
         bench.desk.gate.set()
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         order = [run.ticket.id for run in reversed(engine.store.list())]
         assert (order[1], order[2:]) == ("T-6", sorted(order[2:]))
 
@@ -286,18 +294,18 @@ async def test_a_cancelled_run_sends_nothing(bench, approve):
         await until(lambda: len(bench.desk.errors) < 2)
         assert await engine.cancel(run.run_id, "kim")
         assert not await engine.cancel(run.run_id, "kim")
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert (engine.entry(2).state.value, engine.store.load(run.run_id).error) == ("cancelled", "cancelled by kim")
     assert bench.desk.sent == []
 
 
 async def test_a_run_cancelled_while_its_graph_is_at_work_ends_cancelled(bench, make_event):
-    bench.desk.write("sleep 4")
+    bench.desk.write("sleep 50")
     async with bench.open() as engine:
         await engine.accept(make_event())
         await until(lambda: engine.executor._driven)
         await engine.cancel(engine.store.list()[0].run_id)
-        assert await engine.wait_idle(3)  # its graph is cut off, and not waited for
+        assert await engine.wait_idle(40)  # its graph is cut off, and not waited for
         assert engine.entry(1).state.value == "cancelled"
         assert engine.status().n_parked == 0
 
@@ -310,11 +318,11 @@ async def test_replies_of_a_ticket_keep_their_order_when_the_first_is_held_up(be
         await until(lambda: bench.desk.errors == [])
         bench.desk.write("two")
         await engine.accept(make_event(2))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         second = engine.store.list()[0]
         assert bench.desk.sent == ["Re: one"]
         await engine.decide(second.run_id, approve(second))
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
     assert bench.desk.sent == ["Re: one", "Re: two"]
 
 
@@ -331,7 +339,7 @@ async def test_what_was_cut_off_goes_on_at_the_next_start(bench, make_event, app
         await door.accept(make_event(2, "T-2"))
         bench.desk.write("from the other door", "T-2")
     async with bench.open() as engine:
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert [entry.state.value for entry in engine.entries()] == ["done", "done"]
         assert {run.review.draft.text for run in engine.store.list()} == {"Re: hello", "Re: from the other door"}
 
@@ -342,7 +350,7 @@ async def test_an_approval_that_a_command_stored_and_did_not_finish_is_taken_on(
         with RunStore.open(WorkspaceFolder(bench.folder)) as other:
             other.decide(run.run_id, approve(run), NOON)
         await until(lambda: bench.desk.sent == ["Re: hello"])
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
 
 
 async def test_an_entry_that_lost_its_workflow_gets_another(bench, make_event):
@@ -362,7 +370,7 @@ async def test_an_entry_that_kills_the_process_every_time_is_a_dead_letter(bench
     with closing(sqlite3.connect(bench.folder / ".deskhand" / "runs.db")) as connection, connection:
         connection.execute("UPDATE inbox SET n_attempts = 3")
     async with bench.open() as engine:
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert (engine.entry(1).state.value, engine.entry(1).reason) == ("dead", "cut off 3 times; ")
 
 
@@ -405,6 +413,6 @@ async def test_a_decision_to_reject_sends_nothing(bench):
         run = await bench.park(engine)
         reject = Decision(ask_id=run.review.ask_id, verdict="reject", by="kim", at=NOON)
         await engine.decide(run.run_id, reject)
-        assert await engine.wait_idle(10)
+        assert await engine.wait_idle(60)
         assert (engine.entry(2).state.value, engine.store.load(run.run_id).status) == ("done", RunStatus.done)
     assert bench.desk.sent == []

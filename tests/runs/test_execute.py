@@ -202,7 +202,7 @@ async def test_a_run_stopped_while_its_graph_is_at_work_says_so_and_keeps_nothin
 
     async def at_work(*_: object, **__: object) -> None:
         begun.set()
-        await asyncio.sleep(30)
+        await asyncio.Event().wait()
 
     monkeypatch.setattr("deskhand_runs.execute.Drive.__call__", at_work)
     async with opened(workspace) as executor:
@@ -213,7 +213,7 @@ async def test_a_run_stopped_while_its_graph_is_at_work_says_so_and_keeps_nothin
         executor.store.cancel(run_id, "kim", NOON)
         executor.stop(run_id)
         with pytest.raises(RunFailed, match="was cancelled"):
-            await asyncio.wait_for(running, 5)
+            await asyncio.wait_for(running, 60)
         assert (executor.store.load(run_id).error, executor._driven) == ("cancelled by kim", {})
 
 

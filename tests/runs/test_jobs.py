@@ -3,31 +3,19 @@ from datetime import timedelta
 
 import pytest
 
-from deskhand.config import WorkspaceFolder
 from deskhand.errors import StoreError, Unavailable
-from deskhand.testing import DEFAULT_CONFIG, NOON, build_ticket, build_workspace
-from deskhand_graphs import Workspace
+from deskhand.testing import NOON, build_ticket
 from deskhand_helpdesks import FolderHelpdesk
 from deskhand_runs import GuardTables, RunStore
 from deskhand_runs.jobs import RETRY, Job, Jobs, build_jobs, last_run
+from deskhand_runs.polls import Intake
 
 MINUTE = timedelta(minutes=1)
-CONFIG = f"""{DEFAULT_CONFIG}
-[helpdesks.box]
-kind = "folder"
-poll_every_s = 20
-
-[helpdesks.shop]
-kind = "standard-webhooks"
-secret_envs = ["SHOP_SECRET"]
-"""
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    root = build_workspace(tmp_path / "workspace", config=CONFIG, tickets=[build_ticket()])
-    with Workspace.open(WorkspaceFolder(root)) as opened:
-        yield opened
+def workspace(open_polled):
+    return open_polled(20, tickets=[build_ticket()])
 
 
 @pytest.fixture
@@ -58,9 +46,12 @@ async def test_all_jobs_are_registered_and_run_once_when_due(workspace, tables, 
         taken.extend([event.ticket_id] * is_new)
         return is_new
 
+    async def set_aside(event, state, reason):
+        raise AssertionError("a folder's files are all to be answered")
+
     desk = FolderHelpdesk(workspace.folder.incoming, workspace.folder.root / "tickets" / "outgoing")
     monkeypatch.setattr(workspace, "helpdesk", {"box": desk}.__getitem__)
-    jobs = Jobs(build_jobs(workspace, tables, accept), tables)
+    jobs = Jobs(build_jobs(workspace, tables, Intake(accept, set_aside)), tables)
     assert [job.name for job in jobs.jobs] == ["poll:box", "knowledge", "retention", "backup"]
     assert jobs.beat_s == 20
     done = await jobs.run_due(NOON)

@@ -102,7 +102,7 @@ def test_one_name_of_many_threads_at_once_wins(path):
         try:
             with RunLock(path, 1, "run-a"):
                 entered.append(1)
-                release.wait(10)
+                release.wait(60)
         except OwnedElsewhere:
             refused.append(1)
             if len(refused) == 11:

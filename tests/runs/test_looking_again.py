@@ -2,6 +2,7 @@
 
 import asyncio
 
+from deskhand.testing import until
 from deskhand_runs.leftovers import Leftovers
 
 
@@ -15,9 +16,7 @@ async def test_a_look_that_breaks_does_not_end_the_looking(monkeypatch, caplog):
 
     monkeypatch.setattr(Leftovers, "look", look)
     looking = asyncio.create_task(Leftovers(None, None, None).watch(0.01))
-    async with asyncio.timeout(5):
-        while n_looks < 3:  # noqa: ASYNC110 - it is called by a loop of its own
-            await asyncio.sleep(0.01)
+    await until(lambda: n_looks >= 3)
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
     assert "a damaged row" in caplog.text

@@ -1,6 +1,5 @@
 """The guards in the engine: a helpdesk that echoes every write of ours, under other names and in odd orders."""
 
-import asyncio
 import random
 from datetime import timedelta
 
@@ -9,7 +8,7 @@ import pytest
 from deskhand.actions import Decision, Receipt
 from deskhand.config import WorkspaceFolder
 from deskhand.records import RunStatus
-from deskhand.testing import NOON, FixedClock, MemoryHelpdesk, build_ticket
+from deskhand.testing import NOON, FixedClock, MemoryHelpdesk, build_ticket, until
 from deskhand.tickets import Event, Message
 from deskhand_graphs import Workspace
 from deskhand_runs import GuardTables, handling_of
@@ -89,12 +88,6 @@ async def settle(engine):
     assert await engine.wait_idle(60)
 
 
-async def until(happened, timeout_s=20):
-    async with asyncio.timeout(timeout_s):
-        while not happened():  # noqa: ASYNC110 - the database of an engine has no event
-            await asyncio.sleep(0.05)
-
-
 def replies(desk):
     return [ticket_id for ticket_id, action in desk.applied if action.name == "reply"]
 
@@ -140,7 +133,7 @@ async def test_what_is_approved_while_paused_goes_out_after_resume(engine, desk)
     await settle(engine)
     pause(tables, EVERYWHERE, "kim", NOON)
     await approve_all(engine)
-    await asyncio.sleep(0.5)
+    await until(lambda: engine.entries(state="held"))
     assert replies(desk) == []
     assert engine.status().is_paused
     resume(tables, EVERYWHERE)

@@ -1,10 +1,9 @@
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from deskhand.config import WorkspaceFolder
-from deskhand.testing import DEFAULT_CONFIG, build_ticket, build_workspace
+from deskhand.testing import DEFAULT_CONFIG, build_ticket, build_workspace, until
 from deskhand_graphs import Workspace
 from deskhand_runs import GuardTables
 from deskhand_runs.engine import open_engine
@@ -28,12 +27,6 @@ def test_beats_divide_a_minute(every_s, cron):
     assert build_cron(every_s) == cron
 
 
-async def until(happened, timeout_s=20.0):
-    async with asyncio.timeout(timeout_s):
-        while not happened():  # noqa: ASYNC110 - another process's database has no event
-            await asyncio.sleep(0.05)
-
-
 async def test_the_engine_runs_the_jobs_and_forgets_its_ended_workflows(tmp_path):
     root = build_workspace(tmp_path / "workspace", config=CONFIG, tickets=[build_ticket()])
     with Workspace.open(WorkspaceFolder(root)) as workspace:
@@ -43,7 +36,7 @@ async def test_the_engine_runs_the_jobs_and_forgets_its_ended_workflows(tmp_path
             assert [name for name in JOBS if not last_run(tables, name).is_ok] == []
             assert [entry.ticket_id for entry in engine.entries()] == ["T-1"], "polled into the inbox"
             await until(engine.store.list)
-            await engine.wait_idle(20)
+            assert await engine.wait_idle(60)
             workflows = DbosWorkflows()
             assert await workflows.delete_ended(datetime.now(UTC) - timedelta(days=1), 100) == 0
             assert await workflows.delete_ended(datetime.now(UTC), 1) == 1
@@ -51,8 +44,8 @@ async def test_the_engine_runs_the_jobs_and_forgets_its_ended_workflows(tmp_path
         async with open_engine(workspace) as engine:
             tables = GuardTables(engine.store)
             before = last_run(tables, "poll:box")
-            await until(lambda: _n_beats(tables) > 1)
-            await asyncio.sleep(1.5)
+            n_before = _n_beats(tables)
+            await until(lambda: _n_beats(tables) > n_before + 1)
             assert last_run(tables, "poll:box") == before, "who does not start the jobs lets the beats pass"
 
 

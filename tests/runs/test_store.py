@@ -328,7 +328,7 @@ print(json.dumps(made))
 def test_processes_that_open_and_claim_at_once_agree(tmp_path):
     command = [sys.executable, "-c", RACER, str(tmp_path / "runs.db")]
     racers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    made = [json.loads(racer.communicate(timeout=60)[0]) for racer in racers]
+    made = [json.loads(racer.communicate(timeout=300)[0]) for racer in racers]
     for number in range(25):
         assert len({claims[number][0] for claims in made}) == 1
         assert sum(claims[number][1] for claims in made) == 1

@@ -7,37 +7,18 @@ from datetime import timedelta
 import pytest
 
 from deskhand.clock import SystemClock
-from deskhand.config import WorkspaceFolder
 from deskhand.errors import ConfigError, Unavailable
-from deskhand.testing import DEFAULT_CONFIG, build_ticket, build_workspace
-from deskhand_graphs import Workspace
+from deskhand.testing import build_ticket, until
 from deskhand_runs import GuardTables, RunStore, open_engine
-from deskhand_runs.jobs import Job, Jobs
+from deskhand_runs.jobs import Job, Jobs, last_run
 from deskhand_runs.watching import WatchPace, watch_helpdesks
 
-CONFIG = f"""{DEFAULT_CONFIG}
-[helpdesks.box]
-kind = "folder"
-poll_every_s = 3600
-
-[helpdesks.shop]
-kind = "standard-webhooks"
-secret_envs = ["SHOP_SECRET"]
-"""
 QUICK = WatchPace(first_s=0.01, longest_s=0.04)
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    root = build_workspace(tmp_path / "workspace", config=CONFIG)
-    with Workspace.open(WorkspaceFolder(root)) as opened:
-        yield opened
-
-
-async def until(happened, timeout_s=15.0):
-    async with asyncio.timeout(timeout_s):
-        while not happened():  # noqa: ASYNC110 - what happens has no event
-            await asyncio.sleep(0.01)
+def workspace(open_polled):
+    return open_polled(3600)
 
 
 class Telling:
@@ -174,7 +155,7 @@ async def test_the_engine_watches_while_it_is_open(workspace):
     folder = workspace.folder
     workspace.helpdesk("box").__dict__["watch_every_s"] = 0.05
     async with open_engine(workspace, jobs=True) as engine:
-        await asyncio.sleep(0.5)
+        await until(lambda: last_run(GuardTables(engine.store), "poll:box"))
         (folder.incoming / "T-9.json").write_text(build_ticket(ticket_id="T-9").model_dump_json())
         await until(lambda: [entry.ticket_id for entry in engine.entries()] == ["T-9"])
         before = asyncio.all_tasks()

@@ -291,11 +291,11 @@ class Pay(Model):
     cents: int
 
 
-def box(run=None, **fields):
+def box(run=None, *, timeout_s=60, **fields):
     async def pay(args, scope):
         return {"paid": args.cents, "key": scope.action_key, "for": scope.ticket_id}
 
-    return Toolbox([Tool("pay", "Pay.", Effect.money, Pay, run or pay, **fields)], Policy(RULES), timeout_s=0.2)
+    return Toolbox([Tool("pay", "Pay.", Effect.money, Pay, run or pay, **fields)], Policy(RULES), timeout_s=timeout_s)
 
 
 async def test_tool_carries_out_its_action_under_its_key(store, desk):
@@ -312,7 +312,7 @@ async def test_action_without_its_tool_is_skipped(store, desk, toolbox):
 
 
 async def slow(args, scope):
-    await asyncio.sleep(5)
+    await asyncio.Event().wait()
 
 
 async def unlucky(args, scope):
@@ -326,14 +326,14 @@ async def unwilling(args, scope):
 @pytest.mark.parametrize(("run", "status"), [(slow, "uncertain"), (unlucky, "uncertain"), (unwilling, "skipped")])
 async def test_tool_without_a_key_that_fails_is_uncertain_unless_it_did_nothing(store, desk, run, status):
     record = decided(store, actions=(PAY,), draft=None)
-    assert await go(store, desk, record, toolbox=box(run, is_keyed=False)) == [("act-2", status)]
+    assert await go(store, desk, record, toolbox=box(run, timeout_s=0.2, is_keyed=False)) == [("act-2", status)]
 
 
 @pytest.mark.parametrize("run", [slow, unlucky])
 async def test_tool_with_a_key_that_fails_is_tried_again(store, desk, run):
     record = decided(store, actions=(PAY,), draft=None)
     with pytest.raises(Unavailable):
-        await go(store, desk, record, toolbox=box(run, is_keyed=True))
+        await go(store, desk, record, toolbox=box(run, timeout_s=0.2, is_keyed=True))
     assert await go(store, desk, record, toolbox=box(unwilling, is_keyed=True)) == [("act-2", "skipped")]
 
 

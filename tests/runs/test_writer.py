@@ -12,16 +12,6 @@ from deskhand_runs.dbos_setup import build_client, build_database
 from deskhand_runs.writer import Writer
 
 
-@pytest.fixture
-def writer(tmp_path):
-    with RunStore(tmp_path / "runs.db") as store:
-        database = build_database(store.path)
-        writer = Writer(store.path, build_client(database))
-        yield writer
-        writer.close()
-        database.dispose()
-
-
 def pausing(source):
     sql = "INSERT INTO pauses VALUES (?, 'kim', 'now') RETURNING source"
     return lambda tx: tx.execute(sql, (source,)).fetchone()[0]
@@ -37,19 +27,19 @@ def refusing(tx):
     raise InputError("not this one")
 
 
+def hold(writer):
+    """Keep the thread busy until the returned event is set."""
+    busy, go_on = threading.Event(), threading.Event()
+    writer.submit(lambda tx: (busy.set(), go_on.wait(60)))
+    busy.wait(60)
+    return go_on
+
+
 def together(writer, *jobs):
     """Hand in jobs while the thread is busy, so that they share a commit."""
-    busy, go_on = threading.Event(), threading.Event()
-
-    def wait(tx):
-        busy.set()
-        go_on.wait(5)
-
-    first = writer.submit(wait)
-    busy.wait(5)
+    go_on = hold(writer)
     futures = [writer.submit(job) for job in jobs]
     go_on.set()
-    first.result()
     return futures
 
 
@@ -75,18 +65,9 @@ def test_a_job_that_breaks_the_transaction_does_not_take_the_others_with_it(writ
 
 
 def test_a_job_whose_caller_has_gone_is_not_carried_out(writer):
-    busy, go_on = threading.Event(), threading.Event()
-
-    def wait(tx):
-        busy.set()
-        go_on.wait(5)
-
-    first = writer.submit(wait)
-    busy.wait(5)
-    gone = writer.submit(pausing("gone"))
-    assert gone.cancel()
+    go_on = hold(writer)
+    assert writer.submit(pausing("gone")).cancel()
     go_on.set()
-    first.result()
     assert stored(writer) == []
 
 

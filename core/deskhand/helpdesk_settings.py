@@ -22,18 +22,32 @@ _THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class HelpdeskBase(Model):
-    """What every support system has. ``actor_ids`` are the names under which our own writes come back."""
+    """What every support system has.
+
+    Attributes:
+        actor_ids: The names under which our own writes come back.
+        backlog: What the first poll does with what is older than an hour: ``skip`` leaves it to people, until its
+            customer writes again, ``run`` drafts an answer to all of it.
+        poll_every_s: How often it is asked what webhooks lost.
+        max_writes_per_minute: More than these wait.
+        timeout_s: For one call.
+    """
 
     actor_ids: tuple[ShortText, ...] = ()
+    backlog: Literal["skip", "run"] = "skip"
     poll_every_s: Seconds = 60
     max_writes_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 60
     timeout_s: Seconds = 10
 
 
 class FolderSettings(HelpdeskBase):
-    """A watched folder of ticket files, and a folder of outgoing ones; both relative to the workspace."""
+    """A watched folder of ticket files, and a folder of outgoing ones; both relative to the workspace.
+
+    Whoever puts a file there wants it answered: by default ``backlog`` is ``run``.
+    """
 
     kind: Literal["folder"]
+    backlog: Literal["skip", "run"] = "run"
     incoming: str = "tickets/incoming"
     outgoing: str = "tickets/outgoing"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from deskhand.actions import Action, Receipt
 from deskhand.answers import Usage
@@ -119,12 +119,20 @@ class Reply:
     content_type: str = "text/plain"
 
 
+class Unreadable(NamedTuple):
+    """Something that came in and cannot be read: a person has to look at it, and ``why`` says where."""
+
+    event: Event
+    why: str
+
+
 @dataclass(frozen=True)
 class Page:
-    """Events found by polling, and where the next poll goes on."""
+    """What was found by polling, and where the next poll goes on."""
 
     events: tuple[Event, ...]
     cursor: str
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class Helpdesk(Protocol):

@@ -1,6 +1,6 @@
 """Where tickets come from and go to: files, folders, and the support systems behind core's ``Helpdesk``."""
 
-from deskhand_helpdesks.connect import Watched, build_helpdesk, close_helpdesk
+from deskhand_helpdesks.connect import Checked, Watched, build_helpdesk, close_helpdesk
 from deskhand_helpdesks.django_helpdesk import DjangoHelpdesk
 from deskhand_helpdesks.email_helpdesk import EmailHelpdesk
 from deskhand_helpdesks.files import LoadedTicket, load_tickets
@@ -10,6 +10,7 @@ from deskhand_helpdesks.standard_webhooks import StandardWebhooksHelpdesk, ticke
 
 __all__ = [
     "RECIPES",
+    "Checked",
     "DjangoHelpdesk",
     "EmailHelpdesk",
     "Fault",

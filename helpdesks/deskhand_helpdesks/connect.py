@@ -31,6 +31,21 @@ class Watched(Protocol):
         ...
 
 
+@runtime_checkable
+class Checked(Protocol):
+    """A helpdesk that can tell whether it would work."""
+
+    async def check(self) -> str:
+        """Return in a few words what works; nothing is changed anywhere.
+
+        Raises:
+            ConfigError: A secret is missing or refused, or an address or a folder is wrong.
+            InputError: It refuses something else.
+            Unavailable: It does not answer.
+        """
+        ...
+
+
 def build_helpdesk(name: str, settings: HelpdeskSettings, root: Path, clock: Clock | None = None) -> Helpdesk:
     """Return the helpdesk ``name``; nothing is opened before its first use.
 

@@ -200,6 +200,12 @@ class DjangoHelpdesk:
         )
         return Page(tuple(events), f"{last.ticket_id}:{last.followup_id}")
 
+    async def check(self) -> str:
+        """Return that the API takes the token. Raises ConfigError, InputError or Unavailable as ``fetch`` does."""
+        n_secrets = len(read_secrets(self.name, self.settings.secret_envs))
+        listing = _read(Listing, await self._send("GET", "tickets/?page=1&page_size=1"))
+        return f"{self.settings.base_url} takes the token; {listing.count} tickets, {n_secrets} secrets for webhooks"
+
     async def _newer(self, what: str, since: int) -> list[Row]:
         async def list_page(page: str) -> Listing | None:
             answer = await self._send("GET", f"{what}/?page={page}&page_size={PAGE_SIZE}")

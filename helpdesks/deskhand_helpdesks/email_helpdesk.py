@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -16,11 +16,11 @@ from deskhand.actions import Action, Receipt, ReceiptStatus
 from deskhand.clock import Clock
 from deskhand.errors import DeskhandError, InputError, Unavailable
 from deskhand.helpdesk_settings import EmailSettings
-from deskhand.interfaces import Page, Reply, Request
+from deskhand.interfaces import Page, Reply, Request, Unreadable
 from deskhand.tickets import Event, EventKind, Ticket
 from deskhand_helpdesks.calls import NoAnswer
 from deskhand_helpdesks.mail_parse import Mail, parse_mail
-from deskhand_helpdesks.mail_sending import build_reply, send_mail
+from deskhand_helpdesks.mail_sending import build_reply, check_login, send_mail
 from deskhand_helpdesks.mail_threads import (
     Kept,
     answers_search,
@@ -76,7 +76,7 @@ class EmailHelpdesk:
     async def poll(self, cursor: str) -> Page:
         """Return an event for each mail after ``cursor``, and for the ``OVERLAP`` uids before it.
 
-        Mail that no person wrote, and our own, is logged and left out.
+        Mail that no person wrote, and our own, is logged and left out; what cannot be read is told apart.
 
         Raises:
             InputError: The cursor is not one of a mailbox.
@@ -90,17 +90,35 @@ class EmailHelpdesk:
                 last = 0  # the server counts anew: everything is read again, and known by its delivery id
             found = await box.search(f"UID {max(1, last - OVERLAP + 1)}:*")
             uids = [uid for uid in found if uid > last - OVERLAP][:MAX_MAILS]
-            mails = [self._read(stored) for stored in await box.fetch_headers(uids)]
-            events = [await self._event(box, folder.validity, kept) for kept in mails if kept and self._is_for_us(kept)]
-        return Page(tuple(events), f"{folder.validity}:{max([last, *uids])}")
+            events, unreadable = [], []
+            for stored in await box.fetch_headers(uids):
+                try:
+                    kept = self._parse(stored)
+                except InputError as exc:
+                    unreadable.append(self._unreadable(folder.validity, stored, exc))
+                    continue
+                if self._is_for_us(kept):
+                    events.append(await self._event(box, folder.validity, kept))
+        return Page(tuple(events), f"{folder.validity}:{max([last, *uids])}", tuple(unreadable))
+
+    def _parse(self, stored: Stored) -> Kept:
+        mail = parse_mail(stored.raw, size=stored.size, trusted_authserv=self.settings.trusted_authserv)
+        return Kept(mail, stored.uid, stored.at, stored.flags)
+
+    def _unreadable(self, validity: int, stored: Stored, exc: InputError) -> Unreadable:
+        """Return a mail by its place in the mailbox, which is all that is known of it."""
+        place = f"uid-{validity}-{stored.uid}"
+        event = Event(source=self.name, delivery_id=place, ticket_id=place, kind=EventKind.created, at=stored.at)
+        why = f"mail {stored.uid} of {self.settings.mailbox}: {exc}"
+        _log.warning("%s: %s", self.name, why)
+        return Unreadable(event, why)
 
     def _read(self, stored: Stored) -> Kept | None:
         try:
-            mail = parse_mail(stored.raw, size=stored.size, trusted_authserv=self.settings.trusted_authserv)
+            return self._parse(stored)
         except InputError as exc:
             _log.warning("%s: mail %d is left out: %s", self.name, stored.uid, exc)
             return None
-        return Kept(mail, stored.uid, stored.at, stored.flags)
 
     def _is_for_us(self, kept: Kept) -> bool:
         mail = kept.mail
@@ -197,8 +215,17 @@ class EmailHelpdesk:
 
     async def _fetch_mails(self, box: Mailbox, chosen: Sequence[int]) -> list[Kept]:
         found = [await box.fetch_mail(uid, self.settings.max_read_bytes) for uid in chosen]
-        kept = [self._read(stored) for stored in found if stored is not None]
+        kept = [self._read_whole(stored) for stored in found if stored is not None]
         return [one for one in kept if one is not None]
+
+    def _read_whole(self, stored: Stored) -> Kept | None:
+        """Return a mail; when its body cannot be read, its message says so, because somebody wrote it."""
+        try:
+            return self._parse(stored)
+        except InputError as exc:
+            head, blank_line, _ = stored.raw.partition(b"\r\n\r\n")
+            kept = self._read(replace(stored, raw=head + blank_line))
+            return kept and kept._replace(mail=replace(kept.mail, text=f"[{exc}]", attachments=()))
 
     async def apply(self, action: Action, ticket_id: str) -> Receipt:
         """Send a ``reply`` to whoever began the thread. ``ref`` is its Message-ID, which is made from the key.
@@ -260,6 +287,14 @@ class EmailHelpdesk:
         uids = await box.search(f"UNDELETED HEADER MESSAGE-ID {quoted(f'<{message_id}>')}")
         found = await box.fetch_headers(uids[-1:])
         return found[0] if found else None
+
+    async def check(self) -> str:
+        """Return that both servers take the login and the mailbox is there. Raises ConfigError or Unavailable."""
+        async with self._open() as box:
+            await box.select(self.settings.mailbox)
+            push = "tells of news" if box.can_push else "is only polled: no IDLE"
+        await check_login(self.name, self.settings, self.root)
+        return f"{self.settings.imap_host} has {self.settings.mailbox} and {push}; {self.settings.smtp_host} takes mail"
 
     async def watch(self) -> AsyncGenerator[None, None]:
         """Yield when there may be new mail, at once for the first time: then ``poll``. It ends without IDLE.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deskhand.actions import Action, Receipt, ReceiptStatus
-from deskhand.errors import InputError, StoreError
+from deskhand.errors import ConfigError, InputError, StoreError
 from deskhand.interfaces import Page, Reply, Request
 from deskhand.jsonio import canonical_json, content_hash
 from deskhand.tickets import Event, EventKind, Ticket
@@ -119,6 +119,18 @@ class FolderHelpdesk:
         entries = [entry for file in found for entry in load_tickets(file.path)]
         events = tuple(event for entry in entries if (event := _event(entry, self.source)) is not None)
         return Page(events, str(max([since, *(file.changed_ns for file in found)])))
+
+    async def check(self) -> str:
+        """Return that both folders can be used. Raises ConfigError."""
+        return await asyncio.to_thread(self._check)
+
+    def _check(self) -> str:
+        if not os.access(self.incoming, os.R_OK | os.X_OK):
+            raise ConfigError(f"{self.incoming}: no folder that can be read; make it, or correct incoming")
+        there = next(path for path in (self.outgoing, *self.outgoing.parents) if path.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise ConfigError(f"{self.outgoing}: cannot be written; correct outgoing or the permissions of {there}")
+        return f"{self.incoming} can be read, {self.outgoing} written"
 
     async def watch(self) -> AsyncGenerator[None, None]:
         """Yield when a file came or changed, at once for the first time: then ``poll``. It never ends by itself.

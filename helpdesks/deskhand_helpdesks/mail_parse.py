@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes
-from email.errors import MessageError
+from email.errors import HeaderParseError, MessageError
 from email.header import decode_header
 from email.message import Message
 from email.utils import parseaddr
@@ -121,9 +121,11 @@ def _decoded(value: str) -> str:
     unfolded = re.sub(r"[\r\n]+", "", value)
     if "=?" not in unfolded:
         return unfolded
-    return "".join(
-        chunk if isinstance(chunk, str) else decode_bytes(chunk, charset) for chunk, charset in decode_header(unfolded)
-    )
+    try:
+        chunks = decode_header(unfolded)
+    except HeaderParseError:  # badly encoded, such as a file's name: no reason to lose the mail
+        return unfolded
+    return "".join(chunk if isinstance(chunk, str) else decode_bytes(chunk, charset) for chunk, charset in chunks)
 
 
 def decode_bytes(raw: bytes, charset: str | None) -> str:

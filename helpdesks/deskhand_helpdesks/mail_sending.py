@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from email import policy
 from email.headerregistry import Address
@@ -69,7 +69,32 @@ async def send_mail(name: str, settings: EmailSettings, root: Path, message: Ema
     """
     import aiosmtplib
 
-    where = f"{name}: SMTP {settings.smtp_host}:{settings.smtp_port}"
+    where = _where(name, settings)
+    async with _logged_in(name, settings, root) as client:
+        try:
+            await client.sendmail(settings.address, [str(message["To"])], message.as_bytes())
+        except aiosmtplib.SMTPRecipientsRefused as exc:
+            raise _refused(where, max(one.code for one in exc.recipients)) from exc
+        except aiosmtplib.SMTPResponseException as exc:
+            raise _refused(where, exc.code) from exc
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as exc:
+            raise NoAnswer(f"{where}: cut off while sending ({type(exc).__name__}); look into the mailbox") from exc
+
+
+async def check_login(name: str, settings: EmailSettings, root: Path) -> None:
+    """Log in and out again. Raises ConfigError when the login is refused, Unavailable when nobody answers."""
+    async with _logged_in(name, settings, root):
+        pass
+
+
+def _where(name: str, settings: EmailSettings) -> str:
+    return f"{name}: SMTP {settings.smtp_host}:{settings.smtp_port}"
+
+
+@asynccontextmanager
+async def _logged_in(name: str, settings: EmailSettings, root: Path) -> AsyncIterator[SMTP]:
+    import aiosmtplib
+
     client = aiosmtplib.SMTP(
         hostname=settings.smtp_host,
         port=settings.smtp_port,
@@ -79,15 +104,8 @@ async def send_mail(name: str, settings: EmailSettings, root: Path, message: Ema
         tls_context=tls_context(settings, root) if settings.smtp_tls != "none" else None,
     )
     try:
-        await _log_in(client, name, settings, where)
-        try:
-            await client.sendmail(settings.address, [str(message["To"])], message.as_bytes())
-        except aiosmtplib.SMTPRecipientsRefused as exc:
-            raise _refused(where, max(one.code for one in exc.recipients)) from exc
-        except aiosmtplib.SMTPResponseException as exc:
-            raise _refused(where, exc.code) from exc
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as exc:
-            raise NoAnswer(f"{where}: cut off while sending ({type(exc).__name__}); look into the mailbox") from exc
+        await _log_in(client, name, settings, _where(name, settings))
+        yield client
     finally:
         with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
             await client.quit()

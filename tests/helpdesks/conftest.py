@@ -36,7 +36,7 @@ async def connect(base_url: str, bot: dict[str, Any], **settings: Any) -> AsyncI
         "token_env": "DESK_TOKEN",
         "secret_envs": ["DESK_SECRET"],
         "actor_ids": [str(bot["id"])],
-        "timeout_s": 20,
+        "timeout_s": 60,
         **settings,
     }
     helpdesk = build_helpdesk("desk", DjangoHelpdeskSettings(**table), Path(), FixedClock())
@@ -117,7 +117,7 @@ def mail_desk(mail_pair: MailPair, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
             "password_env": "MAIL_PASSWORD",
             "mailbox": mail_pair.inbox,
             "sent_mailbox": mail_pair.sent_folder,
-            "timeout_s": 5,
+            "timeout_s": 60,
             **settings,
         }
         helpdesk = build_helpdesk("mail", EmailSettings(**table), tmp_path, FixedClock())

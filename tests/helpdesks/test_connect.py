@@ -7,7 +7,7 @@ from deskhand.errors import ConfigError
 from deskhand.jsonio import canonical_json
 from deskhand.testing import NOON, build_ticket
 from deskhand_graphs import Workspace
-from deskhand_helpdesks import DjangoHelpdesk, EmailHelpdesk, FolderHelpdesk, StandardWebhooksHelpdesk, Watched
+from deskhand_helpdesks import Checked, DjangoHelpdesk, EmailHelpdesk, FolderHelpdesk, StandardWebhooksHelpdesk, Watched
 
 TABLES = """
 [helpdesks.drop]
@@ -85,13 +85,45 @@ async def test_a_watched_folder_tells_of_new_files_and_names_its_tickets(workspa
     assert isinstance(desk, FolderHelpdesk)
     desk.incoming.mkdir(parents=True)
     watch = desk.watch()
-    await asyncio.wait_for(anext(watch), 5)
+    await asyncio.wait_for(anext(watch), 60)
     told = asyncio.ensure_future(anext(watch))
     await asyncio.sleep(0.1)
     assert not told.done()
     (desk.incoming / "T-1.json").write_text(canonical_json(build_ticket().model_dump(mode="json")))
-    await asyncio.wait_for(told, 5)
+    await asyncio.wait_for(told, 60)
     await watch.aclose()
     (event,) = (await desk.poll("")).events
     assert (event.source, event.ticket_id, event.at) == ("drop", "T-1", NOON)
     assert (await desk.fetch("T-1")).source == "drop"
+
+
+async def test_every_helpdesk_can_be_checked_and_names_a_secret_that_is_missing(workspace, monkeypatch):
+    opened = open_with(workspace, TABLES)
+    for name, variable in (("shop", "SHOP_SECRET"), ("desk", "DESK_SECRET"), ("mail", "MAIL_PASSWORD")):
+        monkeypatch.delenv(variable, raising=False)
+        desk = opened.helpdesk(name)
+        assert isinstance(desk, Checked)
+        with pytest.raises(ConfigError, match=variable):
+            await desk.check()
+    await opened.aclose()
+
+
+async def test_a_webhooks_secret_that_cannot_sign_is_named(workspace, monkeypatch):
+    shop = open_with(workspace, TABLES).helpdesk("shop")
+    monkeypatch.setenv("SHOP_SECRET", "whsec_not base64")
+    with pytest.raises(ConfigError, match="secret"):
+        await shop.check()
+    monkeypatch.setenv("SHOP_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    assert await shop.check() == "1 secrets for webhooks; no reply_url: nothing is written back"
+
+
+async def test_a_folder_is_checked_for_both_ways(workspace):
+    drop = open_with(workspace, TABLES).helpdesk("drop")
+    with pytest.raises(ConfigError, match="make it, or correct incoming"):
+        await drop.check()
+    drop.incoming.mkdir(parents=True)
+    assert "can be read" in await drop.check()
+    drop.outgoing.parent.mkdir(exist_ok=True)
+    drop.outgoing.write_text("in the way")
+    with pytest.raises(ConfigError, match="correct outgoing"):
+        await drop.check()

@@ -187,8 +187,9 @@ async def cut(request, response):
     return response
 
 
-async def late(request, response):
-    await asyncio.sleep(1.5)
+async def never(request, response):
+    while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0.05)
     return response
 
 
@@ -199,10 +200,10 @@ def status(code, **headers):
     return handle
 
 
-@pytest.mark.parametrize("change", [cut, late])
-async def test_an_answer_that_is_lost_is_looked_for(desk, connect_desk, listen, action, change):
+@pytest.mark.parametrize(("change", "timeout_s"), [(cut, 60), (never, 4)])
+async def test_an_answer_that_is_lost_is_looked_for(desk, connect_desk, listen, action, change, timeout_s):
     ticket_id = str((await desk.open_ticket())["id"])
-    async with listen() as proxy, connect_desk(desk, f"{proxy.url}/helpdesk", timeout_s=0.7) as helpdesk:
+    async with listen() as proxy, connect_desk(desk, f"{proxy.url}/helpdesk", timeout_s=timeout_s) as helpdesk:
         proxy.answers = [between(desk, one) for one in (passed, change, passed)]
         receipt = await helpdesk.apply(action(text="Once."), ticket_id)
     assert receipt.status is ReceiptStatus.done
@@ -360,3 +361,14 @@ async def test_10_000_fuzzed_webhooks_raise_input_errors_only(desk, connect_desk
             except InputError:
                 pass
     assert 2_000 < n_read < 6_000
+
+
+async def test_the_check_tells_a_good_token_from_a_revoked_one(desk, connect_desk, monkeypatch):
+    async with connect_desk(desk) as helpdesk:
+        assert "takes the token" in await helpdesk.check()
+        monkeypatch.setenv("DESK_TOKEN", "revoked")
+        with pytest.raises(ConfigError, match="401"):
+            await helpdesk.check()
+    async with connect_desk(desk, base_url="http://127.0.0.1:9/helpdesk") as nobody:
+        with pytest.raises(Unavailable, match="not reached"):
+            await nobody.check()

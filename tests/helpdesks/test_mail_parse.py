@@ -148,3 +148,14 @@ def test_10_000_fuzzed_mails_raise_input_errors_only():
         except InputError:
             pass
     assert n_read > 9_000
+
+
+def test_a_badly_encoded_subject_or_file_name_is_kept_as_it_is():
+    broken = "=?utf-8?b?abcde?="
+    raw = (
+        f"From: e@c.test\r\nSubject: {broken}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+        "--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n"
+        f'--b\r\nContent-Disposition: attachment; filename="{broken}"\r\n\r\nx\r\n--b--\r\n'
+    )
+    mail = parse_mail(raw.encode())
+    assert (mail.subject, mail.text, [one.name for one in mail.attachments]) == (broken, "Hello", [broken])

@@ -64,15 +64,15 @@ def test_a_quotation_that_is_all_there_is_stays():
 
 @pytest.mark.parametrize("html", ["<" * 20_000, "<div>" * 20_000 + "x", "<!--" * 5_000, "&#99999999999;", "<script>x"])
 def test_odd_html_is_read_in_no_time(html):
-    started = time.perf_counter()
+    started = time.thread_time()
     html_to_text(html)
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 20  # of this thread alone, and far above what it takes
 
 
 @pytest.mark.parametrize(
     "line", ["on " * 60_000, "On " + "a" * 180_000, "From: " * 30_000, "-" * 180_000, "\n" * 180_000]
 )
 def test_long_lines_are_read_in_no_time(line):
-    started = time.perf_counter()
+    started = time.thread_time()
     own_words(f"x\n{line}\n{line}")
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 20  # of this thread alone, and far above what it takes

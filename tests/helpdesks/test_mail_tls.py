@@ -1,7 +1,6 @@
 """Encrypted connections to mail servers, with a certificate that only ``ca_file`` knows."""
 
 import asyncio
-import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -13,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from real_systems import free_port
 
 from deskhand.actions import ReceiptStatus
 from deskhand.errors import ConfigError
@@ -54,14 +54,11 @@ def check_password(server, session, envelope, mechanism, given):
 @pytest.fixture(params=["starttls", "tls"])
 def secure_smtp(request, mail_pair, server_tls):
     """Return how the SMTP server is to be talked to; it takes no mail without TLS and a password."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
     is_upgraded = request.param == "starttls"
     controller = Controller(
         mail_pair,
         hostname="127.0.0.1",
-        port=port,
+        port=free_port(),
         server_hostname="mail.desk.test",
         authenticator=check_password,
         auth_required=is_upgraded,

@@ -57,7 +57,7 @@ async def scripted(hello=HELLO, **changes):
 
 async def test_the_script_plays_a_mailbox(mail_desk):
     async with scripted() as port:
-        page = await mail_desk(imap_port=port, timeout_s=10).poll("")
+        page = await mail_desk(imap_port=port, timeout_s=60).poll("")
     assert page.cursor == "7:1"
     assert [(event.ticket_id, event.at.isoformat()) for event in page.events] == [
         ("a@c.test", "2026-11-20T11:00:00+00:00")
@@ -87,12 +87,12 @@ async def test_a_server_that_breaks_off_is_unavailable(mail_desk, changes):
 
 async def test_a_search_without_a_hit_gives_nothing(mail_desk):
     async with scripted(SEARCH=[b"* SEARCH\r\n", b"OK done 5"]) as port:
-        assert (await mail_desk(imap_port=port, timeout_s=10).poll("7:3")).cursor == "7:3"
+        assert (await mail_desk(imap_port=port, timeout_s=60).poll("7:3")).cursor == "7:3"
 
 
 async def test_without_idle_a_watch_ends_and_polls_must_do(mail_desk):
     async with scripted() as port:
-        assert [told async for told in mail_desk(imap_port=port, timeout_s=10).watch()] == [None]
+        assert [told async for told in mail_desk(imap_port=port, timeout_s=60).watch()] == [None]
 
 
 @pytest.mark.parametrize("append", [[b"NO quota"], [b"OK done"], None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -39,7 +40,7 @@ def build_app(engine: Service, workspace: Workspace, settings: ServerSettings, c
         StoreError: The server's key cannot be kept in ``.deskhand``.
     """
     state = workspace.folder.state
-    app = FastAPI(title="deskhand", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="deskhand", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.desk = Desk(
         engine=engine,
         workspace=workspace,
@@ -55,6 +56,7 @@ def build_app(engine: Service, workspace: Workspace, settings: ServerSettings, c
     app.add_exception_handler(StoreError, pages.store_failed)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _bad_value)
     app.add_middleware(Door, desk=lambda: app.state.desk, login=doors.login_page)  # the last one added is outermost
     app.add_middleware(SecurityHeaders)
     app.add_middleware(LastResort)
@@ -69,6 +71,12 @@ def _refused(request: Request, exc: Exception) -> Response:
 def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException), "registered for it only"
     return _error(request, exc.status_code, str(exc.detail), dict(exc.headers or {}))
+
+
+def _bad_value(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, RequestValidationError), "registered for it only"
+    found = exc.errors()[0]
+    return _error(request, 422, f"{found['loc'][-1]}: {found['msg'].lower()}; correct it in the address")
 
 
 def _error(request: Request, status: int, why: str, headers: dict[str, str] | None = None) -> Response:

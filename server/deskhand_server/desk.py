@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from deskhand.actions import Decision
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from deskhand_server.access import Access
     from deskhand_server.metrics import Metrics
     from deskhand_server.queue import Queue
+
+
+_REFUSES = timedelta(seconds=30)
 
 
 class Service(Protocol):
@@ -66,7 +70,11 @@ class Service(Protocol):
 
 @dataclass
 class Desk:
-    """The parts of one running server. ``is_draining`` is set when it takes nothing in any more."""
+    """The parts of one running server.
+
+    ``is_draining`` is set when it takes nothing in any more; ``refused_at`` when a delivery could not be stored, until
+    one can.
+    """
 
     engine: Service
     workspace: Workspace
@@ -76,11 +84,17 @@ class Desk:
     metrics: Metrics
     queue: Queue
     is_draining: bool = False
+    refused_at: datetime | None = None
 
     @property
     def is_secure(self) -> bool:
         """Whether browsers reach us by https."""
         return self.settings.public_url.startswith("https://")
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether a delivery could not be stored a moment ago. Who asks again later may send one, and it shows."""
+        return self.refused_at is not None and self.clock.now() - self.refused_at < _REFUSES
 
     def knows(self, source: str) -> bool:
         """Tell whether a helpdesk of this name is configured."""

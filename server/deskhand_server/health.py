@@ -30,6 +30,8 @@ async def readyz(request: Request) -> Response:
     desk = desk_of(request)
     if desk.is_draining:
         return JSONResponse({"status": "stopping"}, 503)
+    if desk.is_refusing:
+        return JSONResponse({"status": "store", "error": "a delivery could not be stored; see the log"}, 503)
     try:
         status = await asyncio.to_thread(desk.engine.status)
     except StoreError as exc:

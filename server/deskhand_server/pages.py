@@ -177,12 +177,13 @@ def store_failed(request: Request, exc: Exception) -> Response:
 def _common(request: Request, here: str) -> dict[str, Any]:
     """Return what every page shows around its content."""
     desk = desk_of(request)
-    config = desk.workspace.folder.config
+    config, taxonomy = desk.workspace.folder.config, desk.workspace.folder.taxonomy
     return {
         "here": here,
         "brand": config.brand.name,
         "mode": config.mode,
-        "names": {category.id: category.name for category in desk.workspace.folder.taxonomy.category},
+        "names": {category.id: category.name for category in taxonomy.category},
+        "teams": {team.id: team.name for team in taxonomy.team},
         "now": desk.clock.now(),
         "reader": visitor_of(request).name,
         "csrf": form_token(request),

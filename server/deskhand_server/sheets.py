@@ -28,6 +28,11 @@ class Source(NamedTuple):
     missing: tuple[str, ...]
     """Quotes that do not stand in the passage."""
 
+    @property
+    def header(self) -> str:
+        """The header row of the table in whose middle the passage begins, else ""."""
+        return self.passage.header if self.passage.text.lstrip().startswith("|") else ""
+
 
 class Argument(NamedTuple):
     """One argument of an action and where its value comes from."""
@@ -209,7 +214,7 @@ def fact(value: Json) -> str:
     if isinstance(value, dict):
         return str(value["text"]) if "text" in value else ", ".join(f"{key} {fact(val)}" for key, val in value.items())
     if isinstance(value, list):
-        return ", ".join(fact(entry) for entry in value)
+        return "; ".join(fact(entry) for entry in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else _ISO_TIME.sub(r"\1 \2", str(value))

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from deskhand_server.access import SAFE_METHODS, is_open
 
@@ -145,7 +145,7 @@ def refuse(status: int, why: str, headers: dict[str, str] | None = None) -> JSON
 
 def unavailable(why: str) -> Response:
     """Return the one server error there is: not stored, try again."""
-    return PlainTextResponse(f"{why}\n", 503, headers={"retry-after": str(RETRY_AFTER_S)})
+    return refuse(503, why, {"retry-after": str(RETRY_AFTER_S)})
 
 
 def local_path(given: str | None) -> str:

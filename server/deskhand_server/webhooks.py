@@ -145,8 +145,10 @@ async def _store(desk: Desk, events: list[Event]) -> Taken:
             accepted = await desk.engine.accept(event, carried_ticket(desk, event))
         except Exception as exc:  # the edge to the store: whatever it was, the delivery is not safe yet
             why = str(exc) if isinstance(exc, StoreError) else type(exc).__name__
+            desk.refused_at = desk.clock.now()
             raise Refused(503, "not_stored", why) from exc
         n_new += accepted.is_new
+        desk.refused_at = None
     return Taken(len(events), n_new)
 
 

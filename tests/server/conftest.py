@@ -22,7 +22,7 @@ from deskhand.clock import SystemClock
 from deskhand.config import WorkspaceFolder, find_workspace
 from deskhand.errors import InputError
 from deskhand.records import Outcome, RunRecord, RunResult, RunStatus
-from deskhand.testing import DEFAULT_CONFIG, NOON, FixedClock, build_ticket, build_workspace
+from deskhand.testing import DEFAULT_CONFIG, NOON, FixedClock, build_passage, build_ticket, build_workspace
 from deskhand.tickets import Event, Message, Priority, Requester, Role, Ticket
 from deskhand_graphs import Workspace
 from deskhand_helpdesks.signatures import sign_webhook
@@ -304,15 +304,7 @@ def house(make_house: Callable[..., House]) -> House:
     return make_house()
 
 
-PASSAGE = Passage(
-    id="returns@1#0",
-    source_id="returns",
-    source_version=1,
-    title="Returns",
-    text="You can return any product within 30 days of delivery. Labels are free.",
-    score=0.9,
-    found_by="dense",
-)
+PASSAGE = build_passage("You can return any product within 30 days of delivery. Labels are free.", score=0.9)
 REPLY = "Hello Ann,\n\nYou can return any product within 30 days of delivery.\n\nTestware support"
 
 
@@ -462,11 +454,11 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         async def wrapped() -> Any:
             return await make()
 
-        return asyncio.run_coroutine_threadsafe(wrapped(), found["loop"]).result(30)
+        return asyncio.run_coroutine_threadsafe(wrapped(), found["loop"]).result(60)
 
     yield Live(serving.url, folder, serving, run, found["engine"])
     found["loop"].call_soon_threadsafe(serving.stop)
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive(), "the server did not stop"
     for name, value in before.items():
         os.environ.pop(name) if value is None else os.environ.update({name: value})

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from real_systems import wait_for
 
 from deskhand.answers import Reason
 from deskhand.records import RunStatus
@@ -36,7 +36,7 @@ class Reviewer:
 
     def __init__(self, context: Any, live: Any, kit: Any) -> None:
         self.page, self.live = context.new_page(), live
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(60_000)
         self.trouble: list[str] = []
         self.page.on("dialog", lambda dialog: (self.trouble.append(f"dialog {dialog.message}"), dialog.dismiss()))
         self.page.on("pageerror", lambda error: self.trouble.append(f"error {error}"))
@@ -54,13 +54,9 @@ class Reviewer:
 
     def stored(self, run_id: str) -> Any:
         """Return the run when its decision has been carried out."""
-        give_up_at = time.monotonic() + 20
-        while time.monotonic() < give_up_at:
-            record = self.live.engine.store.load(run_id)
-            if record.decisions and record.status is RunStatus.done:
-                return record
-            time.sleep(0.05)
-        raise AssertionError(f"{run_id} is {record.status}, {record.decisions}")
+        store = self.live.engine.store
+        wait_for(lambda: store.load(run_id).decisions and store.load(run_id).status is RunStatus.done, run_id)
+        return store.load(run_id)
 
 
 @pytest.fixture
@@ -224,10 +220,11 @@ def test_scripts_in_tickets_never_run(sit_down: Any, clean: Any, kit: Any) -> No
     page.locator("summary", has_text="Edit the reply").click()
     assert page.get_by_label("The reply to send").input_value().startswith("<script>")
     assert reader.trouble == []
-    page.evaluate(
-        "() => { const made = document.createElement('p'); made.setAttribute('onclick', 'window.hacked=1');"
-        " document.body.append(made); made.click(); }"
-    )
+    with page.expect_console_message():
+        page.evaluate(
+            "() => { const made = document.createElement('p'); made.setAttribute('onclick', 'window.hacked=1');"
+            " document.body.append(made); made.click(); }"
+        )
     assert page.evaluate("window.hacked") is None, "the policy stops even markup that got in"
     assert "Content Security Policy" in reader.trouble.pop()
 

@@ -293,4 +293,22 @@ async def test_run_without_a_draft_offers_to_write_one(house: Any, kit: Any) -> 
 async def test_error_of_a_page_is_a_page(house: Any) -> None:
     await house.log_in()
     answer = await house.get("/nothing")
-    assert answer.status == 404 and "Not found" in answer.text
+    assert answer.status == 404 and "<title>Not found" in answer.text and "no page at this address" in answer.text
+    bad = await house.get("/?sheet=abc")
+    assert bad.status == 422 and "sheet: input should be a valid integer" in bad.text and "To the queue" in bad.text
+
+
+async def test_title_names_the_ticket(house: Any, kit: Any) -> None:
+    run_id = kit.park(house.engine.store, "T-1", subject="Return a lamp")
+    await house.log_in()
+    assert "<title>T-1 Return a lamp" in (await house.get(f"/runs/{run_id}")).text
+    assert "<title>Queue (1)" in (await house.get("/")).text
+
+
+async def test_header_of_a_table_stands_only_above_its_rows(house: Any, kit: Any) -> None:
+    for name, text in (("T-1", "| EUR 5 | 2 days |"), ("T-2", "Labels are free.")):
+        passage = kit.passage.model_copy(update={"text": f"{text}\nwithin 30 days of delivery", "header": "| price |"})
+        kit.park(house.engine.store, name, passage=passage)
+    await house.log_in()
+    shown = [("| price |" in (await house.get(f"/runs/run-{name}")).text) for name in ("t-1", "t-2")]
+    assert shown == [True, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,47 +16,8 @@ from deskhand.config import find_workspace
 from deskhand.testing import DEFAULT_CONFIG, build_workspace
 from deskhand_runs.inbox import InboxEntry, open_inbox
 
+ASKING_GRAPH = Path(__file__).parents[1] / "asking_graph.py"
 QUESTION = "How long do I have to return a product?"
-ASKING = """
-from typing import TypedDict
-
-from langgraph.graph import END, START, StateGraph
-from langgraph.types import interrupt
-
-from deskhand.actions import Decision, ReviewRequest
-from deskhand.answers import Draft
-from deskhand.context import RunContext
-from deskhand.tickets import Ticket
-from deskhand_graphs import step
-
-
-class State(TypedDict, total=False):
-    ticket: Ticket
-    draft: Draft
-    vault: dict
-    trace: tuple
-
-
-async def draft(state, ctx):
-    text = [m.text for m in state["ticket"].messages if m.role == "customer"][-1]
-    return {"draft": Draft(text=f"Re: {text}", language="en")}
-
-
-async def review(state, ctx):
-    request = ReviewRequest(run_id=ctx.run_id, ask_id=f"{ctx.run_id}:0", draft=state["draft"])
-    Decision.model_validate(interrupt(request.model_dump(mode="json")))
-    return {}
-
-
-def build(workspace):
-    graph = StateGraph(State, RunContext)
-    graph.add_node("draft", step("draft", draft))
-    graph.add_node("review", step("review", review))
-    graph.add_edge(START, "draft")
-    graph.add_edge("draft", "review")
-    graph.add_edge("review", END)
-    return graph
-"""
 OWN_GRAPH = '\n[graphs]\ndefault = "asking"\n[graphs.own]\nasking = "asking_graph:build"\n'
 
 
@@ -69,7 +31,7 @@ secret_envs = ["DESK_SECRET"]
 actor_ids = ["{desk.users["bot"]["id"]}"]
 poll_every_s = {poll_every_s}
 max_writes_per_minute = 10000
-timeout_s = 20
+timeout_s = 60
 """
 
 
@@ -79,7 +41,7 @@ def serve_desk(own_desk: Desk, serve_workspace: Callable[..., Service], tmp_path
 
     def make(more: str = "", poll_every_s: int = 3) -> Service:
         folder = build_workspace(tmp_path / "workspace", config=config(own_desk, more, poll_every_s))
-        (folder / "asking_graph.py").write_text(ASKING)
+        shutil.copy(ASKING_GRAPH, folder)
         secrets = {"DESK_TOKEN": own_desk.users["bot"]["token"], "DESK_SECRET": PATH_SECRET}
         return serve_workspace(folder, own_desk.hook_port, **secrets)
 

@@ -32,7 +32,7 @@ password_env = "MAIL_PASSWORD"
 mailbox = "{mail_pair.inbox}"
 sent_mailbox = "{mail_pair.sent_folder}"
 poll_every_s = 600
-timeout_s = 10
+timeout_s = 60
 """
     folder = build_workspace(tmp_path / "workspace", config=config)
     return serve_workspace(folder, MAIL_PASSWORD="mail-password")

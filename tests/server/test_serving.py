@@ -3,15 +3,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import time
 from typing import Any
 
 import aiohttp
 import pytest
 
 from deskhand.errors import InputError
-from deskhand.records import RunStatus
-from deskhand.testing import build_ticket
+from deskhand.records import RunRecord, RunStatus
+from deskhand.testing import build_ticket, until
 from deskhand_server.serving import Serving, listen, serve
 
 
@@ -27,13 +26,12 @@ async def test_deliveries_over_real_connections_become_runs_that_wait(live: Any,
     async with aiohttp.ClientSession() as session:
         statuses = await asyncio.gather(*(_post(session, live, kit, n % 8) for n in range(24)))
     assert sorted(set(statuses)) == [200, 202] and statuses.count(202) == 8
-    give_up_at = time.monotonic() + 40
-    while time.monotonic() < give_up_at:
-        waiting = [run for run in live.engine.store.list(status=RunStatus.parked) if run.ticket.id.startswith("S-")]
-        if len(waiting) == 8:
-            break
-        await asyncio.sleep(0.1)
-    assert len(waiting) == 8 and all(run.ticket.source == "shop" for run in waiting)
+
+    def waiting() -> list[RunRecord]:
+        return [run for run in live.engine.store.list(status=RunStatus.parked) if run.ticket.id.startswith("S-")]
+
+    await until(lambda: len(waiting()) == 8)
+    assert all(run.ticket.source == "shop" for run in waiting())
 
 
 async def test_lies_about_the_length_are_answered_and_the_server_goes_on(live: Any) -> None:
@@ -52,7 +50,7 @@ async def _raw(live: Any, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", live.serving.port)
     writer.write(request)
     await writer.drain()
-    answer = await asyncio.wait_for(reader.read(200), 10)
+    answer = await asyncio.wait_for(reader.read(200), 60)
     writer.close()
     return answer
 
@@ -72,11 +70,12 @@ class _Slow:
     """An engine that never gets idle."""
 
     def __init__(self) -> None:
-        self.was_cut_off = False
+        self.is_draining, self.was_cut_off = False, False
 
     async def drain(self, grace_s: float) -> None:
+        self.is_draining = True
         try:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             self.was_cut_off = True
             raise
@@ -90,10 +89,10 @@ async def test_second_stop_does_not_wait_for_work(house: Any) -> None:
         serving.stop()
 
     serving = asyncio.create_task(serve(house.app, engine, host="127.0.0.1", port=0, on_start=on_start))
-    await asyncio.sleep(0.6)
+    await until(lambda: engine.is_draining)
     assert not serving.done() and house.app.state.desk.is_draining
     stops[0]()
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, 60)
     assert engine.was_cut_off
 
 

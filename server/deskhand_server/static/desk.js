@@ -73,13 +73,12 @@ for (const button of all(".needs-script")) button.hidden = false;
 for (const button of all("button[data-open]")) button.addEventListener("click", () => one(`#${button.dataset.open}`).showModal());
 
 function step(direction) {
-  const link = one(direction > 0 ? 'a[rel="next"]' : 'a[rel="prev"]');
-  if (link) { link.click(); return; }
   const rows = all(".rows a.open");
-  if (!rows.length) return;
   const at = rows.indexOf(document.activeElement);
-  const to = at < 0 ? (direction > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + direction));
-  rows[to].focus();
+  const to = rows[at < 0 && direction < 0 ? rows.length - 1 : at + direction];
+  if (to) { to.focus(); return; }
+  const link = one(direction > 0 ? 'a[rel="next"]' : 'a[rel="prev"]');  // beyond the last row, and on a ticket's page
+  if (link) link.click();
 }
 
 const focusOn = (selector) => () => { const node = one(selector); if (node) { node.focus(); node.scrollIntoView({ block: "nearest" }); } };

@@ -166,10 +166,19 @@ class BudgetSettings(Model):
 
 
 class ModelsSettings(Model):
-    """``[models]``: tiers, budget, and the models by name."""
+    """``[models]``: tiers, budget, and the models by name.
+
+    Args:
+        tiers: Which models agents may ask.
+        budget: What may be spent.
+        defs: The models by name.
+        least_deadline_s: The least seconds a call is given, retries and fallbacks included. Agents allow 30 to 45,
+            which a model on a CPU may need for its prompt alone.
+    """
 
     tiers: Tiers = Tiers()
     budget: BudgetSettings = BudgetSettings()
+    least_deadline_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
     defs: dict[ModelName, ModelSettings] = {}
 
     @model_validator(mode="after")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deskhand.actions import Action, Receipt, ReceiptStatus
+from deskhand.answers import Passage
 from deskhand.errors import InputError, Unavailable
 from deskhand.interfaces import ChatMessage, Completion, Page, Reply, Request
 from deskhand.tickets import Event, Message, Requester, Role, Ticket
@@ -120,6 +124,17 @@ class MemoryHelpdesk:
         return Page(tuple(self.events[start:]), str(len(self.events)))
 
 
+async def until(happened: Callable[[], object], *, timeout_s: float = 60.0) -> None:
+    """Wait until ``happened()`` is true, which is asked every 20 ms: for what has no event to wait for.
+
+    The wait ends as soon as it can: the limit is for a test that fails, and long enough for a busy machine.
+    Raises TimeoutError.
+    """
+    async with asyncio.timeout(timeout_s):
+        while not happened():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.02)
+
+
 def build_ticket(text: str = "Where is my order?", *, ticket_id: str = "T-1", **changes: Any) -> Ticket:
     """Return a ticket with one customer message ``text``; ``changes`` replaces fields of the ticket."""
     message = Message(id="m1", author="Ann Lee", role=Role.customer, text=text, at=NOON)
@@ -132,6 +147,43 @@ def build_ticket(text: str = "Where is my order?", *, ticket_id: str = "T-1", **
         "updated_at": NOON,
     }
     return Ticket(**(fields | changes))
+
+
+def build_passage(
+    text: str = "You can return any product within 30 days of delivery.", *, source_id: str = "returns", **changes: Any
+) -> Passage:
+    """Return the first passage of an article, as the search finds it; ``changes`` replaces fields."""
+    fields: dict[str, Any] = {
+        "id": f"{source_id}@1#0",
+        "source_id": source_id,
+        "source_version": 1,
+        "title": source_id.replace("-", " ").capitalize(),
+        "text": text,
+        "score": 0.7,
+        "found_by": "dense",
+    }
+    return Passage(**(fields | changes))
+
+
+ORDER_TABLES = """
+CREATE TABLE customers(id TEXT PRIMARY KEY, name TEXT, email TEXT UNIQUE, phone TEXT, country TEXT, language TEXT,
+ created_at TEXT);
+CREATE TABLE orders(id TEXT PRIMARY KEY, customer_id TEXT, placed_at TEXT, status TEXT, currency TEXT,
+ total_cents INTEGER, shipping_cents INTEGER, country TEXT, carrier TEXT, tracking_number TEXT, shipped_at TEXT,
+ estimated_delivery TEXT, delivered_at TEXT);
+CREATE TABLE order_items(order_id TEXT, sku TEXT, product TEXT, quantity INTEGER, unit_price_cents INTEGER);
+CREATE TABLE returns(id TEXT PRIMARY KEY, order_id TEXT, reason TEXT, status TEXT, requested_at TEXT,
+ received_at TEXT, refund_cents INTEGER, refunded_at TEXT);
+CREATE TABLE subscriptions(id TEXT PRIMARY KEY, customer_id TEXT, plan TEXT, status TEXT, started_at TEXT,
+ next_shipment_at TEXT, price_cents INTEGER, currency TEXT);
+"""
+
+
+def build_orders(path: Path, rows: str) -> Path:
+    """Write an order database that the order tools read, and return its path; ``rows`` are SQL statements."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(ORDER_TABLES + rows)
+    return path
 
 
 DEFAULT_CONFIG = 'schema = 1\n\n[brand]\nname = "Testware"\nsignature = "Testware support"\n'

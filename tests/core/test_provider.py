@@ -314,7 +314,7 @@ async def raw(provider, *chunks):
     for chunk in chunks:
         writer.write(chunk)
         await asyncio.sleep(0.02)
-    answer = await asyncio.wait_for(reader.read(65_536), 2)
+    answer = await asyncio.wait_for(reader.read(65_536), 60)
     writer.close()
     await writer.wait_closed()
     return answer
@@ -367,7 +367,7 @@ def test_process_says_where_it_listens_and_answers():
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             word, url = process.stdout.readline().split()
-            with urllib.request.urlopen(f"{url}/models", timeout=5) as reply:
+            with urllib.request.urlopen(f"{url}/models", timeout=60) as reply:
                 assert (word, reply.status) == ("ready", 200)
         finally:
             process.terminate()

@@ -1,3 +1,5 @@
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -16,9 +18,12 @@ from deskhand.testing import (
     ScriptedChatModel,
     SequentialIds,
     article,
+    build_orders,
+    build_passage,
     build_ticket,
     build_workspace,
     copy_workspace,
+    until,
 )
 from deskhand.tickets import Event, EventKind, Ticket
 
@@ -99,3 +104,23 @@ def test_article_has_its_front_matter():
     text = article("late-parcel", "Body.", version=3, valid_to="2026-12-31")
     assert text.startswith("---\nid: late-parcel\ntitle: Late parcel\nversion: 3\n")
     assert "valid_to: 2026-12-31\n---\nBody.\n" in text
+
+
+async def test_until_waits_for_what_happens_and_gives_up_in_the_end():
+    looks = []
+    await until(lambda: looks.append(1) or len(looks) == 3)
+    assert len(looks) == 3
+    with pytest.raises(TimeoutError):
+        await until(lambda: False, timeout_s=0.05)
+
+
+def test_passage_is_named_after_its_article():
+    passage = build_passage("Text.", source_id="late-parcel", score=0.2)
+    assert (passage.id, passage.title, passage.text, passage.score) == ("late-parcel@1#0", "Late parcel", "Text.", 0.2)
+
+
+def test_order_database_has_the_rows_that_it_was_given(tmp_path):
+    rows = "INSERT INTO customers(id, email) VALUES('C-1', 'ann@example.com');"
+    with closing(sqlite3.connect(build_orders(tmp_path / "orders.db", rows))) as connection:
+        assert connection.execute("SELECT id, email FROM customers").fetchall() == [("C-1", "ann@example.com")]
+        assert connection.execute("SELECT COUNT(*) FROM orders").fetchone() == (0,)

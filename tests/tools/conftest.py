@@ -1,25 +1,13 @@
-import sqlite3
-from contextlib import closing
 from datetime import date
 
 import pytest
 
 from deskhand.context import RunContext
-from deskhand.testing import FixedClock, SequentialIds
+from deskhand.testing import FixedClock, SequentialIds, build_orders
 from deskhand.tickets import Requester
 from deskhand_tools import Scope
 
-SCHEMA = """
-CREATE TABLE customers(id TEXT PRIMARY KEY, name TEXT, email TEXT UNIQUE, phone TEXT, country TEXT, language TEXT,
- created_at TEXT);
-CREATE TABLE orders(id TEXT PRIMARY KEY, customer_id TEXT, placed_at TEXT, status TEXT, currency TEXT,
- total_cents INTEGER, shipping_cents INTEGER, country TEXT, carrier TEXT, tracking_number TEXT, shipped_at TEXT,
- estimated_delivery TEXT, delivered_at TEXT);
-CREATE TABLE order_items(order_id TEXT, sku TEXT, product TEXT, quantity INTEGER, unit_price_cents INTEGER);
-CREATE TABLE returns(id TEXT PRIMARY KEY, order_id TEXT, reason TEXT, status TEXT, requested_at TEXT,
- received_at TEXT, refund_cents INTEGER, refunded_at TEXT);
-CREATE TABLE subscriptions(id TEXT PRIMARY KEY, customer_id TEXT, plan TEXT, status TEXT, started_at TEXT,
- next_shipment_at TEXT, price_cents INTEGER, currency TEXT);
+ROWS = """
 INSERT INTO customers VALUES('C-1','Ann Lee','Ann@Example.com','+49 170 1234567','DE','de','2025-01-02T10:00:00Z');
 INSERT INTO customers VALUES('C-2','Bob Roe','bob@example.com','+49 170 7654321','DE','de','2025-01-03T10:00:00Z');
 INSERT INTO orders VALUES('HF-1','C-1','2026-11-01T09:00:00Z','shipped','EUR',12900,490,'DE','DHL','JJD1',
@@ -42,10 +30,7 @@ INSERT INTO subscriptions VALUES('SUB-9','C-2','Sprout','active','2025-05-14T15:
 
 @pytest.fixture
 def orders_db(tmp_path):
-    path = tmp_path / "orders.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(SCHEMA)
-    return path
+    return build_orders(tmp_path / "orders.db", ROWS)
 
 
 @pytest.fixture

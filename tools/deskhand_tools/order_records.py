@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
 
@@ -93,71 +93,54 @@ class Customer(Model):
     customer_since: IsoTime | None
 
 
-def _money(cents: object, currency: object) -> Money:
+def _price(row: sqlite3.Row, column: str, currency: object) -> Money | None:
+    cents = row[column]
+    if cents is None:
+        return None
     # SQLite keeps any type in any column, and an amount that is no whole number must not be shown as one
     if not isinstance(cents, int) or not isinstance(currency, str):
         raise ValueError(f"the amount {cents!r} {currency!r} is not a whole number of cents and a currency")
     return money(cents, currency)
 
 
+_Record = TypeVar("_Record", bound=Model)
+
+
+def _build(kind: type[_Record], row: sqlite3.Row, **others: object) -> _Record:
+    """Return a record of ``others`` and, for each further field, of the column with its name."""
+    columns = {name: row[name] for name in kind.model_fields if name not in others}
+    return kind.model_validate(columns | others)
+
+
 def build_item(row: sqlite3.Row, currency: object) -> Item:
     """Return a row of ``order_items``. Raises ValueError for values of a wrong type, as all functions here."""
-    price = _money(row["unit_price_cents"], currency)
-    return Item(sku=row["sku"], product=row["product"], quantity=row["quantity"], unit_price=price)
+    return _build(Item, row, unit_price=_price(row, "unit_price_cents", currency))
 
 
 def build_order(row: sqlite3.Row, items: Sequence[sqlite3.Row] = ()) -> Order:
     """Return a row of ``orders`` with its items."""
-    shipping = row["shipping_cents"]
-    return Order(
+    currency = row["currency"]
+    return _build(
+        Order,
+        row,
         order_id=row["id"],
-        status=row["status"],
-        placed_at=row["placed_at"],
-        total=_money(row["total_cents"], row["currency"]),
-        shipping=None if shipping is None else _money(shipping, row["currency"]),
-        country=row["country"],
-        carrier=row["carrier"],
-        tracking_number=row["tracking_number"],
-        shipped_at=row["shipped_at"],
-        estimated_delivery=row["estimated_delivery"],
-        delivered_at=row["delivered_at"],
-        items=tuple(build_item(item, row["currency"]) for item in items),
+        total=_price(row, "total_cents", currency),
+        shipping=_price(row, "shipping_cents", currency),
+        items=tuple(build_item(item, currency) for item in items),
     )
 
 
 def build_return(row: sqlite3.Row) -> Return:
     """Return a row of ``returns`` joined with the currency of its order."""
-    refund = row["refund_cents"]
-    return Return(
-        return_id=row["id"],
-        order_id=row["order_id"],
-        status=row["status"],
-        reason=row["reason"],
-        requested_at=row["requested_at"],
-        received_at=row["received_at"],
-        refund=None if refund is None else _money(refund, row["currency"]),
-        refunded_at=row["refunded_at"],
-    )
+    return _build(Return, row, return_id=row["id"], refund=_price(row, "refund_cents", row["currency"]))
 
 
 def build_subscription(row: sqlite3.Row) -> Subscription:
     """Return a row of ``subscriptions``."""
-    return Subscription(
-        subscription_id=row["id"],
-        plan=row["plan"],
-        status=row["status"],
-        started_at=row["started_at"],
-        next_shipment_at=row["next_shipment_at"],
-        price=_money(row["price_cents"], row["currency"]),
-    )
+    price = _price(row, "price_cents", row["currency"])
+    return _build(Subscription, row, subscription_id=row["id"], price=price)
 
 
 def build_customer(row: sqlite3.Row) -> Customer:
     """Return a row of ``customers`` without its addresses."""
-    return Customer(
-        customer_id=row["id"],
-        name=row["name"],
-        country=row["country"],
-        language=row["language"],
-        customer_since=row["created_at"],
-    )
+    return _build(Customer, row, customer_id=row["id"], customer_since=row["created_at"])

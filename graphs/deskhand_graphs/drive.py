@@ -20,6 +20,7 @@ from deskhand_graphs.workspace import Workspace
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+    from langgraph.types import Durability
 
 
 def checkpoint_serializer() -> JsonPlusSerializer:
@@ -66,10 +67,10 @@ class Drive:
 
     async def __call__(self, ctx: RunContext, ticket: Ticket, decision: Decision | None) -> End:
         """Run until the graph parks or ends. Without a checkpoint it starts; a parked one takes ``decision``."""
-        compiled = self.workspace.graph(self.graph).compile(checkpointer=self.saver)
+        compiled = self.workspace.compiled(self.graph, self.saver)
         config: Any = {"configurable": {"thread_id": ctx.run_id}}
         given = await self._input(compiled, config, ticket, decision)
-        await compiled.ainvoke(given, config, context=ctx, durability="sync")
+        await compiled.ainvoke(given, config, context=ctx, durability=self._durability())
         snapshot = await compiled.aget_state(config)
         parked = bool(snapshot.interrupts)
         status = RunStatus.parked if parked else RunStatus.done
@@ -78,6 +79,12 @@ class Drive:
             return End(result, None)
         asked = ReviewRequest.model_validate(snapshot.interrupts[0].value)
         return End(result, unmask(asked, PatternVault(snapshot.values.get("vault", {}))))
+
+    def _durability(self) -> Durability:
+        """Tell when checkpoints are written: after every node; in memory, which no crash outlives, at the stop."""
+        from langgraph.checkpoint.memory import InMemorySaver
+
+        return "exit" if isinstance(self.saver, InMemorySaver) else "sync"
 
     async def _input(self, compiled: Any, config: Any, ticket: Ticket, decision: Decision | None) -> Any:
         if await self.saver.aget_tuple(config) is None:

@@ -187,6 +187,7 @@ class Support:
                 min_similarity=settings.min_similarity,
                 on=today,
                 audience=settings.audience,
+                parts=(),  # each query is one question already
             )
             return [passage.model_dump(mode="json") for passage in found]
 

@@ -14,7 +14,9 @@ from deskhand.interfaces import Encoder, Helpdesk
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.graph import StateGraph
+    from langgraph.graph.state import CompiledStateGraph
 
     from deskhand.answers import Draft, Summary, Triage
     from deskhand.records import RunReader
@@ -48,6 +50,8 @@ class Workspace:
         self.folder = folder
         self.runs: RunReader | None = None
         self._helpdesks: dict[str, Helpdesk] = {}
+        self._graphs: dict[str, StateGraph[Any, Any]] = {}
+        self._compiled: dict[str, CompiledStateGraph[Any, Any, Any, Any]] = {}
 
     @classmethod
     def open(cls, folder: WorkspaceFolder) -> Workspace:
@@ -209,11 +213,28 @@ class Workspace:
         return self._helpdesks[source]
 
     def graph(self, name: str) -> StateGraph[Any, Any]:
-        """Return a graph, uncompiled: the built-in one, or one of the workspace's own.
+        """Return a graph, uncompiled and built once: the built-in one, or one of the workspace's own.
 
         Raises:
             ConfigError: The name is unknown, or what it names is not a function that returns a StateGraph.
         """
+        if name not in self._graphs:
+            self._graphs[name] = self._build(name)
+        return self._graphs[name]
+
+    def compiled(
+        self, name: str, saver: BaseCheckpointSaver[str] | None = None
+    ) -> CompiledStateGraph[Any, Any, Any, Any]:
+        """Return a graph compiled over ``saver``. Compiling is done once: what belongs to a run is not in it.
+
+        Raises:
+            ConfigError: As for ``graph``.
+        """
+        if name not in self._compiled:
+            self._compiled[name] = self.graph(name).compile()
+        return self._compiled[name].copy({"checkpointer": saver})
+
+    def _build(self, name: str) -> StateGraph[Any, Any]:
         own = self.folder.config.graphs.own
         if name not in own and name not in BUILT_IN:
             known = ", ".join(sorted({*own, *BUILT_IN}))

@@ -38,6 +38,10 @@ _RETRIES = {
     Fault.bad_json: 1,
 }
 """How often one model is asked again after each fault; never after the others."""
+_HINTS = {
+    Fault.auth: ", check key_env",
+    Fault.timeout: ", a slow model may need a larger timeout_s and models.least_deadline_s",
+}
 _BACKOFF_S = 0.25
 _LONGEST_BACKOFF_S = 8.0
 _LEAST_TIME_S = 0.02
@@ -317,8 +321,7 @@ class _Pursuit:
 def _describe(failure: AttemptFailed, n_attempts: int) -> str:
     words = failure.fault.replace("_", " ")
     detail = f" ({shorten(failure.detail, 200)})" if failure.detail else ""
-    hint = ", check key_env" if failure.fault is Fault.auth else ""
-    return f"{words}{detail}{hint}" + (f", asked {n_attempts} times" if n_attempts > 1 else "")
+    return f"{words}{detail}{_HINTS.get(failure.fault, '')}" + (f", asked {n_attempts} times" if n_attempts > 1 else "")
 
 
 def _count_answer(attempt: Attempt) -> int:

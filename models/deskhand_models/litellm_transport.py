@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
+import functools
 import gc
+import inspect
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -16,8 +19,7 @@ from deskhand_models.faults import AttemptFailed, Fault, read_status, shorten
 from deskhand_models.transport import Attempt, Outgoing
 from deskhand_models.wire import read_reply
 
-_GRACE_S = 0.5
-"""How long a call that nobody waits for any more may go on: LiteLLM drops coroutines when it is cut off early on."""
+_MAKING: ContextVar[_Making | None] = ContextVar("making", default=None)
 
 
 class LiteLLMTransport:
@@ -25,7 +27,6 @@ class LiteLLMTransport:
 
     def __init__(self) -> None:
         self._litellm: ModuleType | None = None
-        self._late: set[asyncio.Task[dict[str, Any]]] = set()
 
     async def load(self) -> None:
         """Import litellm in a thread: it takes two seconds, in which other runs go on and deadlines hold."""
@@ -36,28 +37,15 @@ class LiteLLMTransport:
         """Return the answer of one attempt; ``load`` comes first. Raises AttemptFailed."""
         litellm = self._litellm
         assert litellm is not None
-        task = asyncio.create_task(_complete(litellm, outgoing), context=_context())
         try:
-            body = await asyncio.shield(task)
-        except asyncio.CancelledError:
-            self._let_go(task)
-            raise
+            with _watched():
+                body = await _complete(litellm, outgoing)
         except Exception as exc:  # a provider's edge: every way to fail becomes one of ours
             raise _read_failure(litellm, exc, outgoing.key) from exc
         return read_reply(outgoing, body)
 
-    def _let_go(self, task: asyncio.Task[dict[str, Any]]) -> None:
-        """Cancel a call a little later: at its beginning LiteLLM makes a coroutine in a thread and would drop it."""
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
-        asyncio.get_running_loop().call_later(_GRACE_S, task.cancel)
-
     async def close(self) -> None:
         """Close LiteLLM's connections, when there are some."""
-        loop = asyncio.get_running_loop()
-        late = [task for task in self._late if task.get_loop() is loop]
-        if late:
-            await asyncio.wait(late)
         if self._litellm is not None:
             await self._litellm.close_litellm_async_clients()
 
@@ -69,17 +57,77 @@ async def _complete(litellm: ModuleType, outgoing: Outgoing) -> dict[str, Any]:
     return body
 
 
-def _context() -> contextvars.Context:
-    """Return a context in which LiteLLM keeps no books of its own: nobody reads them, and they cost 0.6 ms a call."""
-    context = contextvars.copy_context()
+class _Making:
+    """The coroutine that LiteLLM makes for a call, in a thread of its own, before it waits for the network.
+
+    A call that is cut off before that never awaits it; it is then closed here, whichever of the two comes last.
+    """
+
+    def __init__(self) -> None:
+        self._made: object = None
+        self._is_over = False
+
+    def keep(self, made: object) -> None:
+        """Take in what was made; called in the thread."""
+        self._made = made
+        if self._is_over:
+            self._drop()
+
+    def end(self) -> None:
+        """The call is over; what was not begun by now never will be."""
+        self._is_over = True
+        self._drop()
+
+    def _drop(self) -> None:
+        made = self._made
+        if inspect.iscoroutine(made) and inspect.getcoroutinestate(made) == inspect.CORO_CREATED:
+            made.close()
+
+
+def _reporting(make: Callable[..., object]) -> Callable[..., object]:
+    """Return ``make`` so that it tells the call that it works for what it made."""
+
+    @functools.wraps(make)
+    def reporting(*args: Any, **kwargs: Any) -> object:
+        made = make(*args, **kwargs)
+        if (making := _MAKING.get()) is not None:
+            making.keep(made)
+        return made
+
+    return reporting
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """Watch over what LiteLLM makes here, and let it keep no books of its own: nobody reads them.
+
+    Its books cost 0.6 ms a call.
+    """
+    making = _Making()
+    outer = _MAKING.set(making)
+    try:
+        with _without_books():
+            yield
+    finally:
+        _MAKING.reset(outer)
+        making.end()
+
+
+@contextmanager
+def _without_books() -> Iterator[None]:
     try:
         from litellm._internal_context import is_internal_call
     except ImportError:  # a private name; without it calls only cost more
-        return context
-    context.run(is_internal_call.set, True)
-    return context
+        yield
+        return
+    outer = is_internal_call.set(True)
+    try:
+        yield
+    finally:
+        is_internal_call.reset(outer)
 
 
+@functools.cache
 def _import() -> ModuleType:
     prepare()
     import litellm
@@ -88,6 +136,8 @@ def _import() -> ModuleType:
     litellm.telemetry = False
     # Its embeddings take max_retries=0 for none given, and would try three times behind the budget's back.
     litellm.__dict__["DEFAULT_MAX_RETRIES"] = 0
+    for name in ("completion", "embedding"):  # what acompletion and aembedding call in a thread
+        setattr(litellm.main, name, _reporting(getattr(litellm.main, name)))
     litellm.suppress_debug_info = True
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -111,7 +111,8 @@ class Models:
             messages: The prompt. Personal data in it is masked before anything else happens.
             output_schema: The type of the answer; ``parsed`` is then set, unless the model called a tool.
             tools: In the OpenAI form, ``{"type": "function", "function": {...}}``.
-            deadline_s: Seconds from now, retries, fallbacks and a repair turn included.
+            deadline_s: Seconds from now, retries, fallbacks and a repair turn included; more where the configuration
+                has a larger ``least_deadline_s``.
             ctx: The run; costs are booked on its run, ticket and agent.
 
         Raises:
@@ -179,7 +180,8 @@ class Models:
     def _errand(self, tier: str, deadline_s: float, ctx: RunContext) -> Errand:
         # The clock is read directly: this runs only where nothing is replayed.
         account = Account(ctx.run_id, ctx.ticket_id, ctx.agent, tier, ctx.clock.now())
-        return Errand(account, self.timing.monotonic() + deadline_s, ctx.vault)
+        given_s = max(deadline_s, self.settings.least_deadline_s)
+        return Errand(account, self.timing.monotonic() + given_s, ctx.vault)
 
     async def _perform(self, tier: str, prompt: Prompt, deadline_s: float, ctx: RunContext) -> Json:
         """Ask, repair once, and return what is recorded: masked, without wall times."""

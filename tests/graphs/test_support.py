@@ -122,9 +122,7 @@ async def test_personal_data_is_put_back_only_in_the_result(opened: Workspace) -
     begin(ctx, "support", ticket)
     saver = memory_saver()
     end = await Drive(opened, saver, "support")(ctx, ticket, None)
-    state = (
-        await opened.graph("support").compile(checkpointer=saver).aget_state({"configurable": {"thread_id": "run-1"}})
-    )
+    state = await opened.compiled("support", saver).aget_state({"configurable": {"thread_id": "run-1"}})
     assert "ann@example.com" not in state.values["view"].customer_text
     assert end.result.summary is not None
     assert "ann@example.com" in end.result.summary.text

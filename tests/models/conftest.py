@@ -69,7 +69,7 @@ def ctx():
 def ask():
     """Ask a tier one question."""
 
-    async def asked(models, ctx, text="Where is my parcel?", *, tier="strong", deadline_s=20.0, **more):
+    async def asked(models, ctx, text="Where is my parcel?", *, tier="strong", deadline_s=60.0, **more):
         return await models.complete(tier, [ChatMessage("user", text)], deadline_s=deadline_s, ctx=ctx, **more)
 
     return asked

@@ -20,7 +20,7 @@ def find_order(order_id: str) -> str:
 async def test_agent_of_langchain_calls_a_tool_and_answers(open_models, ctx):
     script = [[Call("find_order", {"order_id": "HF-1"}), Call("find_order", {"order_id": "HF-2"})], "Both are shipped."]
     async with FakeProvider(script=script) as provider, open_models(["m"], provider.base_url) as models:
-        chat = TierChat(models=models, tier="strong", ctx=ctx, deadline_s=10)
+        chat = TierChat(models=models, tier="strong", ctx=ctx, deadline_s=60)
         agent = create_agent(chat, tools=[find_order], system_prompt="You help.")
         state = await agent.ainvoke({"messages": [HumanMessage("Where are HF-1 and HF-2?")]})
         last = state["messages"][-1]

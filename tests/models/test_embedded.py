@@ -107,7 +107,7 @@ def ask_with(tmp_path, triage_ctx, ask, monkeypatch):
         server = FakeServer(answer)
         monkeypatch.setattr(EmbeddedTransport, "_server", lambda self, model, n_context: server)
         async with open_embedded(tmp_path) as models:
-            return await ask(models, triage_ctx, tier="small", deadline_s=5, **more), server
+            return await ask(models, triage_ctx, tier="small", deadline_s=60, **more), server
 
     return asked
 

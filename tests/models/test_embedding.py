@@ -14,7 +14,7 @@ WAYS = pytest.mark.parametrize("way", ["direct", "litellm"])
 TEXTS = ["Where is my parcel?", "I want my money back."]
 
 
-def embed(models, ctx, texts=TEXTS, *, deadline_s=20.0):
+def embed(models, ctx, texts=TEXTS, *, deadline_s=60.0):
     return models.embed(texts, deadline_s=deadline_s, ctx=ctx)
 
 

@@ -122,14 +122,14 @@ async def test_tool_calls_come_parsed_and_their_results_go_back(open_models, ctx
         open_models(["m"], provider.base_url, way=way) as models,
     ):
         asked = [ChatMessage("system", "You help."), ChatMessage("user", "Where are HF-1 and HF-2?")]
-        first = await models.complete("strong", asked, tools=[FIND], output_schema=Verdict, deadline_s=20, ctx=ctx)
+        first = await models.complete("strong", asked, tools=[FIND], output_schema=Verdict, deadline_s=60, ctx=ctx)
         assert [(call.name, call.args) for call in first.tool_calls] == [
             ("find_order", {"order_id": "HF-1"}), ("find_order", {"order_id": "HF-2"}),
         ]  # fmt: skip
         assert first.parsed is None and first.finish_reason == "tool_calls"
         results = [ChatMessage("tool", "shipped", tool_call_id=call.id) for call in first.tool_calls]
         turn = [*asked, ChatMessage("assistant", "", tool_calls=first.tool_calls), *results]
-        second = await models.complete("strong", turn, tools=[FIND], deadline_s=20, ctx=ctx)
+        second = await models.complete("strong", turn, tools=[FIND], deadline_s=60, ctx=ctx)
         assert second.text == "Done."
         sent = provider.requests[1].messages
         assert [m["tool_call_id"] for m in sent[-2:]] == [call.id for call in first.tool_calls]
@@ -147,7 +147,7 @@ async def test_model_sees_placeholders_only(open_models, ask, ctx):
             ChatMessage("assistant", "", tool_calls=(call,)),
             ChatMessage("tool", "sent to ann@example.com", tool_call_id="c1"),
         ]
-        completion = await models.complete("strong", messages, deadline_s=5, ctx=ctx)
+        completion = await models.complete("strong", messages, deadline_s=60, ctx=ctx)
         sent = json.dumps(provider.requests[0].body)
         assert "ann@example.com" not in sent and sent.count("[EMAIL_1]") == 3
         assert completion.text == "I wrote to [EMAIL_1]."
@@ -182,12 +182,12 @@ async def test_made_up_personal_data_is_dropped_without_a_place_in_the_vault(ope
 
 async def converse(models, ctx):
     ask = [ChatMessage("user", "I am ann@example.com and order HF-1 is late.")]
-    text = await models.complete("strong", ask, deadline_s=10, ctx=ctx)
-    parsed = await models.complete("strong", ask, output_schema=Verdict, deadline_s=10, ctx=ctx)
-    called = await models.complete("strong", ask, tools=[FIND], deadline_s=10, ctx=ctx)
-    again = await models.complete("strong", ask, deadline_s=10, ctx=ctx)
+    text = await models.complete("strong", ask, deadline_s=60, ctx=ctx)
+    parsed = await models.complete("strong", ask, output_schema=Verdict, deadline_s=60, ctx=ctx)
+    called = await models.complete("strong", ask, tools=[FIND], deadline_s=60, ctx=ctx)
+    again = await models.complete("strong", ask, deadline_s=60, ctx=ctx)
     with pytest.raises(Unavailable) as failed:
-        await models.complete("small", ask, deadline_s=10, ctx=ctx)
+        await models.complete("small", ask, deadline_s=60, ctx=ctx)
     answers = [
         replace(one, usage=one.usage.model_copy(update={"latency_ms": 0})) for one in (text, parsed, called, again)
     ]

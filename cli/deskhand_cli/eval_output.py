@@ -3,55 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from deskhand_cli.output import print_json, print_table, say
+from deskhand_cli.output import one_line, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from deskhand_cli.eval_options import Bench, Forms
     from deskhand_evals import Report, Verdict
-    from deskhand_evals.gate import Figure
+    from deskhand_evals.comparison import Comparison
+    from deskhand_evals.figures import Figure
     from deskhand_evals.ranking import Ranked
     from deskhand_evals.selftest import RuleTest
 
-
-@dataclass(frozen=True)
-class Outputs:
-    """Files and lines that were asked for. ``suite`` is the file that annotations stand beside, ``history``
-    other runs of it for the page.
-    """
-
-    junit: Path | None = None
-    markdown: Path | None = None
-    html: Path | None = None
-    github: bool = False
-    suite: str = ""
-    history: Sequence[Report] = ()
-
-    def write(self, report: Report, verdict: Verdict, baseline: Report | None) -> None:
-        """Write them."""
-        from deskhand.jsonio import write_atomic
-        from deskhand_evals import reports
-
-        if self.junit:
-            write_atomic(self.junit, reports.junit_xml(report, verdict))
-        if self.markdown:
-            write_atomic(self.markdown, reports.markdown(report, verdict, baseline))
-        if self.html:
-            write_atomic(self.html, reports.html_page(report, verdict, baseline, self.history))
-        if self.github:
-            typer.echo(reports.github_annotations(report, verdict, file=self.suite), nl=False, err=True)
+MAX_REASONS = 5
+"""As many reasons for failed rows are said; all stand in the files that may be written."""
 
 
-def finish(report: Report, baseline: Report | None, outputs: Outputs, as_json: bool) -> None:
+def write_forms(
+    bench: Bench,
+    forms: Forms,
+    report: Report,
+    verdict: Verdict,
+    baseline: Report | None = None,
+    suite: Path | None = None,
+) -> None:
+    """Write the forms of a report that were asked for. ``suite`` is the file that annotations stand beside."""
+    from deskhand.jsonio import write_atomic
+    from deskhand_evals import reports
+
+    if forms.junit:
+        write_atomic(forms.junit, reports.junit_xml(report, verdict))
+    if forms.markdown:
+        write_atomic(forms.markdown, reports.markdown(report, verdict, baseline))
+    if forms.html:
+        write_atomic(forms.html, reports.html_page(report, verdict, baseline, bench.experiments.list()))
+    if forms.github:
+        place = _in_repository(suite, bench.folder.root) if suite else ""
+        typer.echo(reports.github_annotations(report, verdict, file=place), nl=False, err=True)
+
+
+def _in_repository(suite: Path, root: Path) -> str:
+    """Return the path of a suite in its repository, as GitHub names files; as it was given outside of one."""
+    path = (suite if suite.is_file() else root / suite).resolve()
+    repository = next((above for above in path.parents if (above / ".git").exists()), None)
+    return path.relative_to(repository).as_posix() if repository else str(suite)
+
+
+def finish(bench: Bench, report: Report, baseline: Report | None, forms: Forms, suite: Path, as_json: bool) -> None:
     """Print a report and its verdict, and end with the verdict's exit code."""
     from deskhand_evals import verdict
 
     judged = verdict(report, baseline)
-    outputs.write(report, judged, baseline)
+    write_forms(bench, forms, report, judged, baseline, suite)
     if as_json:
         print_json(as_json_value(report, judged))
     else:
@@ -102,9 +108,24 @@ def print_report(report: Report) -> None:
     level = f"{report.gate.confidence:g}"
     say(f"{report.suite} {report.id}")
     print_table(("measure", "cases", "value", f"interval ({level})", "failed"), rows)
+    _say_failures(report)
     if report.n_tokens or report.cost_usd:
         judged = f", {report.eval_usd:.4f} of it for judges and customers" if report.eval_usd else ""
         say(f"models: {report.cost_usd:.4f} USD, {report.n_tokens:,} tokens{judged}")
+
+
+def _say_failures(report: Report) -> None:
+    """Say why rows failed: a few reasons, each with the first of its cases."""
+    from deskhand_evals.summary import failures
+
+    found = failures(report)
+    for failure in found[:MAX_REASONS]:
+        more = f" (and {failure.n - 1} more)" if failure.n > 1 else ""
+        say(one_line(f"failed: {failure.part} {failure.case}{more}: {failure.why}"))
+    if len(found) > MAX_REASONS:
+        say(
+            f"{len(found) - MAX_REASONS} more reasons; 'deskhand eval gate {report.id} --junit FILE' writes all of them"
+        )
 
 
 def _print_verdict(verdict: Verdict) -> None:
@@ -122,6 +143,39 @@ def rule_json(rule: RuleTest) -> dict[str, Any]:
     """Return the test of a gate's rule as JSON."""
     tests = {"same": rule.same._asdict(), "planted": rule.planted._asdict() if rule.planted else None}
     return rule._asdict() | tests
+
+
+def print_rules(rules: Sequence[RuleTest]) -> None:
+    """Print the tests of a gate's rules."""
+    print_table(
+        ("measure", "cases", "noise", "false FAIL", "a drop of", "is seen", "sees", "needs"),
+        (
+            (
+                f"{r.part} {r.measure}", f"{r.n_cases} x {r.repeats}", f"{r.noise:.1%}{'*' if r.is_assumed else ''}",
+                f"{r.same.failed:.1%}", f"{r.max_drop:.1%}", f"{r.planted.failed:.0%}" if r.planted else "",
+                f"{r.detectable_drop:.1%}" if r.detectable_drop else "nothing",
+                f"{r.needed_repeats} repeats" if r.needed_repeats else "more cases",
+            )
+            for r in rules
+        ),
+        whole=("cases", "needs"),
+    )  # fmt: skip
+    if any(rule.is_assumed for rule in rules):
+        say("* assumed; run the suite with --repeats 3 to measure it, or name it with --noise")
+
+
+def print_changes(changes: Sequence[Comparison]) -> None:
+    """Print how the measures of two experiments differ."""
+    print_table(
+        ("measure", "before", "after", "change", "interval", "q", ""),
+        (
+            (f"{c.part} {c.measure}", f"{c.before:.3f}", f"{c.after:.3f}", f"{c.after - c.before:+.3f}",
+             f"{c.low:+.3f} to {c.high:+.3f}", f"{c.q:.3f}", c.note)
+            if c.q is not None and c.before is not None and c.after is not None
+            else (f"{c.part} {c.measure}", "", "", "", "", "", c.note)
+            for c in changes
+        ),
+    )  # fmt: skip
 
 
 def print_ranked(rows: Sequence[Ranked], *, with_settings: bool = False) -> None:

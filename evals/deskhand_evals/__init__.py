@@ -1,5 +1,6 @@
 """How good is it? Golden sets and all scoring in the house."""
 
+from deskhand_evals.checks import Check, Outcome, Verdict
 from deskhand_evals.datasets import (
     Dataset,
     DraftSample,
@@ -16,7 +17,7 @@ from deskhand_evals.datasets import (
 )
 from deskhand_evals.evaluate import evaluate_retrieval, evaluate_triage
 from deskhand_evals.experiments import Experiments
-from deskhand_evals.gate import Check, Outcome, Verdict, verdict
+from deskhand_evals.gate import verdict
 from deskhand_evals.metrics import (
     ClassScore,
     FactScore,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from deskhand_evals.gate import compare_measure
+from deskhand_evals.corrections import benjamini_hochberg
+from deskhand_evals.drops import compare_measure
 from deskhand_evals.report import Report
 
 
@@ -26,8 +27,6 @@ class Comparison(NamedTuple):
 
 def compare_reports(before: Report, after: Report) -> list[Comparison]:
     """Return every measure of ``after``, compared case by case with ``before`` where versions are the same."""
-    from deskhand_evals.statistics import benjamini_hochberg
-
     compared = [
         (part.name, measure, compare_measure(part, scorer, measure, after, before))
         for part in after.parts

@@ -153,14 +153,21 @@ class Experiments:
         matches = [folder for folder in finished if folder.name.startswith(name)]
         exact = [folder for folder in matches if folder.name == name]
         if len(exact or matches) != 1:
-            problem = f"{len(matches)} experiments begin with it" if matches else "no such finished experiment"
-            raise InputError(f"{name!r}: {problem}; 'deskhand eval list' shows their ids")
+            raise InputError(_not_one(name, len(matches), any_at_all=bool(finished)))
         return load_report((exact or matches)[0] / "report.json")
 
     def outputs(self, experiment_id: str) -> dict[Place, Stored]:
         """Return all that the targets of an experiment put out. Raises InputError when it is not there."""
         stored = _read(self.root / experiment_id / "results.jsonl")
         return {Place(s.row.part, s.row.case, s.row.repeat): s for s in stored}
+
+
+def _not_one(name: str, n_matches: int, *, any_at_all: bool) -> str:
+    """Say why a name is not that of one experiment."""
+    if not any_at_all:
+        return f"{name!r}: there are no finished experiments yet; run one with 'deskhand eval run'"
+    problem = f"{n_matches} experiments begin with it" if n_matches else "no such finished experiment"
+    return f"{name!r}: {problem}; 'deskhand eval list' shows their ids"
 
 
 def report_text(report: Report) -> str:

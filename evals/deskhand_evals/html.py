@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from deskhand_evals.gate import Check, Figure, Outcome, Verdict
+from deskhand_evals.checks import Check, Outcome, Verdict
+from deskhand_evals.figures import Figure
 from deskhand_evals.markdown import changed_rows, number
 from deskhand_evals.metrics import Interval
 from deskhand_evals.plots import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 MAX_SLICES = 40
 MAX_CHANGED = 40
 MAX_HISTORY = 50
+_URGENCY = (Outcome.failed, Outcome.inconclusive, Outcome.passed)
 
 
 def html_page(report: Report, verdict: Verdict, baseline: Report | None = None, history: Sequence[Report] = ()) -> str:
@@ -44,6 +46,7 @@ def html_page(report: Report, verdict: Verdict, baseline: Report | None = None, 
     return _template("report.html").render(
         report=report,
         verdict=verdict,
+        checks=sorted(verdict.checks, key=lambda check: _URGENCY.index(check.outcome)),
         outcomes=[(outcome.value, _count(verdict, outcome)) for outcome in Outcome],
         summaries=summarize(report),
         shares={one.name for part in report.parts for s in part.scorers for one in s.measures if one.is_share},
@@ -74,10 +77,14 @@ def _template(name: str) -> Template:
     environment = Environment(
         loader=PackageLoader("deskhand_evals"), autoescape=select_autoescape(default=True), trim_blocks=True
     )
-    environment.filters["number"] = number
+    environment.filters |= {"number": number, "usd": _usd}
     style: dict[str, Any] = {"palette": PALETTE, "plot_style": PLOT_STYLE}
     environment.globals.update(style)
     return environment.get_template(name)
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:.4f}" if amount else "0"
 
 
 def _count(verdict: Verdict, outcome: Outcome) -> int:

@@ -26,8 +26,9 @@ from deskhand.jsonio import content_hash
 from deskhand.recorder import CallKind, NoRecorder, Recorder
 from deskhand.schema import Json, Model
 from deskhand.vault import map_strings
+from deskhand_evals.python_scorer import source_of
 from deskhand_evals.report import MeasureSpec
-from deskhand_evals.scorers import Case, Compared, Output, Scored, Unscored, pick, source_of
+from deskhand_evals.scorers import Case, Compared, Output, Scored, Unscored, pick
 
 if TYPE_CHECKING:
     from deskhand_models import Models

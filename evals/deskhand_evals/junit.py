@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from deskhand_evals.gate import Check, Outcome, Verdict
+from deskhand_evals.checks import Check, Outcome, Verdict
 from deskhand_evals.report import Report, Row, RowStatus
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from deskhand_evals.gate import Check, Outcome, Verdict
+from deskhand_evals.checks import Check, Outcome, Verdict
 from deskhand_evals.report import PartSpec, Report, Row
 from deskhand_evals.summary import Line, summarize
 

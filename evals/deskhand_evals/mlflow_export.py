@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,20 +26,25 @@ def export_mlflow(report: Report, uri: str, *, baseline: Report | None = None) -
 
     Args:
         report: The experiment.
-        uri: A tracking store, such as ``http://127.0.0.1:5000`` or ``file:///path/mlruns``; a database needs the whole
-            of mlflow.
+        uri: A tracking store, such as ``http://127.0.0.1:5000``, ``file:///path/mlruns`` or ``sqlite:///mlflow.db``;
+            what is written into a file's database has its artifacts in ``mlruns`` beside it.
         baseline: What the verdict compares with.
 
     Raises:
-        InputError: The library is not installed.
+        InputError: The library, or what it needs for a database, is not installed.
         StoreError: The store cannot be reached or written.
     """
     mlflow = _import_mlflow()
     from mlflow.exceptions import MlflowException
 
     try:
-        return _write(mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri), report, baseline)
-    except (MlflowException, OSError, ImportError) as exc:
+        client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return _write(client, report, baseline, _artifacts_of(uri))
+    except ImportError as exc:
+        raise InputError(
+            f"{uri}: this kind of store needs {exc.name}; install it with: pip install {exc.name}"
+        ) from exc
+    except (MlflowException, OSError) as exc:
         reason = " ".join(str(exc).split())[:300]
         raise StoreError(f"{uri}: cannot be written ({reason}); check the address of the MLflow store") from exc
 
@@ -57,10 +63,16 @@ def _import_mlflow() -> ModuleType:
     return found
 
 
-def _write(client: Any, report: Report, baseline: Report | None) -> str:
+def _artifacts_of(uri: str) -> str | None:
+    """Return where artifacts go; None leaves it to the store. For SQLite that would be wherever the command runs."""
+    kind, _, path = uri.partition(":///")
+    return (Path(path).resolve().parent / "mlruns").as_uri() if kind == "sqlite" and path else None
+
+
+def _write(client: Any, report: Report, baseline: Report | None, artifacts: str | None) -> str:
     name = f"deskhand/{report.suite}"
     found = client.get_experiment_by_name(name)
-    experiment_id = found.experiment_id if found else client.create_experiment(name)
+    experiment_id = found.experiment_id if found else client.create_experiment(name, artifact_location=artifacts)
     known = client.search_runs([experiment_id], f"tags.`{RUN_TAG}` = '{report.id}'", max_results=1)
     if known:
         return str(known[0].info.run_id)

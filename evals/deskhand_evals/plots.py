@@ -8,7 +8,7 @@ from html import escape
 from typing import NamedTuple
 
 from deskhand_evals.calibration import Bin, Confusion
-from deskhand_evals.gate import Figure
+from deskhand_evals.figures import Figure
 from deskhand_evals.ranking import Ranked, shown
 from deskhand_evals.summary import Slice
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from deskhand_evals.gate import Verdict
+    from deskhand_evals.checks import Verdict
     from deskhand_evals.report import Report, Row, Rule
 
 MARK = "deskhand_eval"
@@ -201,8 +201,8 @@ def _report(item: pytest.Function, settings: _Settings, ids: list[str], version:
 
     from deskhand.jsonio import content_hash
     from deskhand_evals.environment import environment
+    from deskhand_evals.python_scorer import source_of
     from deskhand_evals.report import GateSettings, MeasureSpec, PartSpec, Report, ScorerSpec
-    from deskhand_evals.scorers import source_of
 
     names = list(dict.fromkeys([_MEASURE, *(name for row in rows for name in row.scores)]))
     measures = tuple(MeasureSpec(name=name) for name in names)

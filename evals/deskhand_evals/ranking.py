@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from deskhand.errors import InputError
 from deskhand.schema import Json
-from deskhand_evals.gate import compare_measure, figure
+from deskhand_evals.drops import compare_measure
+from deskhand_evals.figures import figure
 from deskhand_evals.report import MeasureSpec, PartSpec, Report, ScorerSpec
 from deskhand_evals.summary import part_summary
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from deskhand.config import Name
+from deskhand.errors import InputError
 from deskhand.jsonio import parse_json, read_text, validate
 from deskhand.schema import Json, Model
 from deskhand_evals.agreement import MIN_KAPPA
@@ -290,4 +291,8 @@ def labels_of(rows: Sequence[Row], scorer: str) -> Labels:
 
 def load_report(path: Path) -> Report:
     """Return a stored report. Raises InputError when it is missing or not one."""
-    return validate(Report, parse_json(read_text(path), str(path)), str(path))
+    value = parse_json(read_text(path), str(path))
+    try:
+        return validate(Report, value, str(path))
+    except InputError as exc:
+        raise InputError(f"{exc}; name a report of 'deskhand eval run', a new baseline is --save-baseline") from exc

@@ -10,11 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deskhand_evals.gate import Outcome, drop_outcome
+from deskhand_evals.checks import Outcome
+from deskhand_evals.drops import drop_outcome
+from deskhand_evals.intervals import CONFIDENCE
 from deskhand_evals.metrics import Interval, wilson
 from deskhand_evals.power import detectable_drop, flip_variance, needed_repeats, seen_share, within_variance
 from deskhand_evals.report import PartSpec, Report, column
-from deskhand_evals.statistics import CONFIDENCE, SEED, by_case, paired_mean
+from deskhand_evals.resampling import SEED, Bootstrap
+from deskhand_evals.statistics import by_case, paired_mean
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +71,7 @@ def simulate(
         changed = truth.copy()
         changed[rng.permutation(where_right)[:n_dropped]] = 0
         before, after = (_noisy(scores, flips, repeats, rng) for scores in (truth, changed))
-        paired = paired_mean(before.tolist(), after.tolist(), confidence=confidence)
+        paired = paired_mean(before.tolist(), after.tolist(), by=Bootstrap(confidence))
         left = max_drop * seen_share(paired.mean_square, (repeats, repeats))
         outcomes[drop_outcome(paired.interval, paired.p_worse, left, confidence)] += 1
     passed, failed, open_ones = (outcomes[kind] for kind in (Outcome.passed, Outcome.failed, Outcome.inconclusive))

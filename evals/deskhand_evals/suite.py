@@ -13,14 +13,15 @@ from deskhand.config import Name, load_toml
 from deskhand.errors import ConfigError, InputError
 from deskhand.jsonio import content_hash, first_problem
 from deskhand.schema import Json, Model
-from deskhand_evals import scorers as basic
+from deskhand_evals import basic_scorers as basic
 from deskhand_evals import support_scorers as support
 from deskhand_evals.end_state import EndState
 from deskhand_evals.human import Human
 from deskhand_evals.judge import Pairwise, Rubric
+from deskhand_evals.python_scorer import Python
 from deskhand_evals.report import GateSettings
 from deskhand_evals.rows import read_rows
-from deskhand_evals.scorers import Case, Scorer, pick
+from deskhand_evals.scorers import Case, Scorer, Unscored, pick
 from deskhand_evals.similarity import Similarity
 
 KINDS: dict[str, type[Scorer]] = {
@@ -34,7 +35,7 @@ KINDS: dict[str, type[Scorer]] = {
     "retrieval": basic.Retrieval,
     "cost": basic.Cost,
     "latency": basic.Latency,
-    "python": basic.Python,
+    "python": Python,
     "required_facts": support.RequiredFacts,
     "forbidden_facts": support.ForbiddenFacts,
     "quotes": support.Quotes,
@@ -159,7 +160,9 @@ class Suite:
 def load_suite(path: Path) -> Suite:
     """Return a suite. Raises ConfigError naming the file, the key and the value; InputError when it is missing."""
     if not path.is_file():
-        raise InputError(f"{path}: no such suite; name a suite file, such as evals/suite.toml")
+        raise InputError(
+            f"{path}: no such suite; name yours, or look at evals/suite.toml in the folder that 'deskhand demo' makes"
+        )
     return Suite(path, load_toml(path, SuiteFile))
 
 
@@ -205,7 +208,7 @@ def encodable(text: str) -> str:
 def _field(row: dict[str, Any], path: str) -> Any:
     try:
         return pick(row, path, "case")
-    except basic.Unscored:
+    except Unscored:
         return None
 
 

@@ -9,7 +9,7 @@ from statistics import fmean, quantiles
 from typing import NamedTuple
 
 from deskhand_evals.calibration import Bin, Confusion, calibration_error, confusion, reliability
-from deskhand_evals.gate import Figure, figure
+from deskhand_evals.figures import Figure, figure
 from deskhand_evals.metrics import ClassScore, per_class, wilson
 from deskhand_evals.power import pass_hat_k, within_variance
 from deskhand_evals.report import Label, MeasureSpec, PartSpec, Report, Row, ScorerSpec
@@ -68,6 +68,25 @@ class PartSummary:
     latency_p95_ms: float
     pass_hat_k: float | None
     noise_variance: float | None
+
+
+class Failure(NamedTuple):
+    """Rows of a part that failed for one reason; ``case`` is the first of them."""
+
+    part: str
+    case: str
+    why: str
+    n: int
+
+
+def failures(report: Report) -> list[Failure]:
+    """Return why rows failed or could not be scored, what befell most rows first."""
+    found: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in report.rows:
+        for why in [row.error] if row.error else [f"{name}: {why}" for name, why in row.unscored.items()]:
+            found[row.part, why].append(row)
+    reasons = [Failure(part, rows[0].case, why, len(rows)) for (part, why), rows in found.items()]
+    return sorted(reasons, key=lambda failure: -failure.n)
 
 
 def summarize(report: Report) -> list[PartSummary]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from deskhand.config import WorkspaceFolder
 from deskhand.errors import ConfigError, InputError
 from deskhand.schema import Json
-from deskhand_evals.overrides import PART, parse_value, with_prompts
+from deskhand_evals.overrides import PART, of_config, parse_value, with_prompts, with_settings
 from deskhand_evals.ranking import shown
 from deskhand_evals.report import Report
 from deskhand_evals.run import RunOptions, run_suite
@@ -69,6 +69,8 @@ class Sweep:
             ConfigError: A setting, a prompt file or a part does not exist; nothing was run then.
         """
         suites = [_suite_of(self.suite, arm) for arm in arms]
+        for arm in arms:
+            with_settings(self.folder, of_config(arm))
         reports = []
         for number, (arm, suite) in enumerate(zip(arms, suites, strict=True), start=1):
             self.options.say(f"{number} of {len(arms)}: {shown(arm)}")

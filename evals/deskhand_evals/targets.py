@@ -22,8 +22,9 @@ from deskhand.errors import ConfigError, InputError, RunFailed, Unavailable
 from deskhand.jsonio import content_hash
 from deskhand.schema import Json
 from deskhand_evals.overrides import with_settings
+from deskhand_evals.python_scorer import source_of
 from deskhand_evals.recordings import Answer, ask_outside
-from deskhand_evals.scorers import Case, Output, source_of
+from deskhand_evals.scorers import Case, Output
 from deskhand_evals.suite import Part
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from deskhand_cli.app import app
 from deskhand_cli.commands import eval as eval_command
-from deskhand_cli.main import app
 
 if not any(group.name == "eval" for group in app.registered_groups):
     eval_command.register(app)
@@ -192,6 +192,39 @@ def test_a_suite_without_a_drop_rule_has_nothing_to_test(invoke, suite: Path) ->
     (suite / "evals" / "suite.toml").write_text(SUITE.replace("max_drop = 0.1", "bar = 0.1"))
     refused = invoke("eval", "aa", "--workspace", suite)
     assert (refused.exit_code, "no rule looks for a drop" in refused.stderr) == (2, True)
+
+
+def test_why_rows_failed_is_said_once_a_reason(invoke, suite: Path) -> None:
+    (suite / "wrong.txt").unlink()
+    told = invoke("eval", "run", "--workspace", suite).stderr
+    (line,) = (line for line in told.splitlines() if line.startswith("failed:"))
+    assert line.startswith("failed: p c0 (and 99 more): FileNotFoundError")
+    (suite / "eval_target.py").write_text("def answer(row):\n    raise ValueError(row['id'])\n")
+    import sys
+
+    sys.modules.pop("eval_target")
+    told = invoke("eval", "run", "--workspace", suite).stderr
+    assert told.count("failed: p c") == 5
+    assert "95 more reasons; 'deskhand eval gate exp-" in told
+
+
+def test_annotations_name_the_suite_as_its_repository_does(invoke, suite: Path) -> None:
+    (suite.parent / ".git").mkdir()
+    told = invoke("eval", "run", "--workspace", suite, "--github").stderr
+    assert f"::warning file={suite.name}/evals/suite.toml," in told
+
+
+def test_without_experiments_or_a_suite_the_next_step_is_said(invoke, suite: Path) -> None:
+    told = invoke("eval", "show", "--workspace", suite)
+    assert (told.exit_code, "run one with 'deskhand eval run'" in told.stderr) == (2, True)
+    told = invoke("eval", "run", "evals/none.toml", "--workspace", suite)
+    assert (told.exit_code, "look at evals/suite.toml in the folder that 'deskhand demo' makes" in told.stderr) == (
+        2,
+        True,
+    )
+    (suite / "old.json").write_text('{"schema": 9}')
+    told = invoke("eval", "run", "--baseline", suite / "old.json", "--workspace", suite)
+    assert (told.exit_code, "a new baseline is --save-baseline" in told.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["run", "rescore", "gate", "aa", "list", "show", "compare", "best", "sweep"])

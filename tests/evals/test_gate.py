@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from deskhand_evals import Outcome, Report, verdict
+from deskhand_evals.checks import EXIT_CODES
 from deskhand_evals.comparison import compare_reports
-from deskhand_evals.gate import EXIT_CODES
 from deskhand_evals.report import GateSettings, MeasureSpec, Row, Rule
 
 DROP, BAR, EVERY = Rule(max_drop=0.05), Rule(bar=0.8), Rule(invariant=True)
@@ -170,3 +174,15 @@ def test_comparisons_show_every_measure_with_its_adjusted_chance(build_report) -
 def test_a_rule_asks_exactly_one_thing(rule) -> None:
     with pytest.raises(ValueError, match=r"exactly one|greater than 0"):
         Rule(**rule)
+
+
+def test_a_verdict_on_single_right_and_wrong_answers_loads_no_numpy(build_report, tmp_path: Path) -> None:
+    from deskhand_evals.experiments import report_text
+
+    (tmp_path / "r.json").write_text(report_text(build_report([1.0] * 40, Rule(bar=0.5))))
+    code = (
+        "import sys; from pathlib import Path; from deskhand_evals import load_report, verdict;"
+        "print(verdict(load_report(Path('r.json'))).outcome, 'numpy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "PASS False\n"

@@ -13,10 +13,18 @@ from deskhand_evals.report import Rule
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_an_experiment_is_written_to_a_real_store_once(build_report: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["folder", "database"])
+def test_an_experiment_is_written_to_a_real_store_once(
+    build_report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     libraries.prepare()
     mlflow = pytest.importorskip("mlflow")
-    uri = (tmp_path / "mlruns").as_uri()
+    if kind == "database":
+        pytest.importorskip("alembic")
+    uri = (tmp_path / "mlruns").as_uri() if kind == "folder" else f"sqlite:///{tmp_path}/mlflow.db"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     report = build_report([1.0, 0.0, 1.0, 1.0] * 10, Rule(bar=0.2), created_at="2026-11-20T12:00:00+00:00")
     run_id = export_mlflow(report, uri)
     assert export_mlflow(report, uri) == run_id
@@ -30,6 +38,21 @@ def test_an_experiment_is_written_to_a_real_store_once(build_report: Any, tmp_pa
     assert [file.path for file in client.list_artifacts(run_id)] == ["report.json"]
     (experiment,) = client.search_experiments(filter_string="name = 'deskhand/s'")
     assert len(client.search_runs([experiment.experiment_id])) == 1
+    assert not list(elsewhere.iterdir())
+    assert list((tmp_path / "mlruns").rglob("report.json"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_database_without_its_library_says_what_to_install(
+    build_report: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setitem(sys.modules, "alembic", None)
+    monkeypatch.setitem(sys.modules, "alembic.migration", None)
+    for name in ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.db.utils"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(InputError, match=r"needs alembic.*; install it with: pip install alembic"):
+        export_mlflow(build_report([1.0], created_at="2026-11-20T12:00:00+00:00"), f"sqlite:///{tmp_path}/m.db")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -96,7 +96,7 @@ def test_a_changed_target_is_not_answered_from_its_old_recording(recorded) -> No
 
     sys.modules.pop("outside")
     recorded.code(CODE.replace("yes", "no"), "outside")
-    from deskhand_evals.scorers import source_of
+    from deskhand_evals.python_scorer import source_of
 
     source_of.cache_clear()
     assert recorded.run().n_failed == 4

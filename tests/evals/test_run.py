@@ -46,7 +46,7 @@ def test_cases_that_raise_or_hang_are_marked_and_the_rest_goes_on(bench) -> None
         """,
         "failing",
     )
-    bench.suite(f'target = "failing:blocking"\n{GATED}', "timeout_s = 0.3\nconcurrency = 2")
+    bench.suite(f'target = "failing:blocking"\n{GATED}', "timeout_s = 2\nconcurrency = 2")
     report = bench.run()
     assert [str(row.status) for row in report.rows] == ["error", "timeout", "error", "error", "error", "ok"]
     assert "KeyError: 'no such thing' (failing.py:" in report.rows[0].error
@@ -58,7 +58,7 @@ def test_a_shell_command_is_a_target_and_one_that_hangs_is_ended(bench) -> None:
     bench.cases(*CASES[:3])
     script = "import json,sys,time; r=json.load(sys.stdin); n=r['text']; n=='1' and time.sleep(60); n=='2' and sys.exit(4); print(json.dumps(n))"  # noqa: E501
     (bench.root / "target.py").write_text(script)
-    bench.suite(f'target = "command:{sys.executable} target.py"\n{EXACT}', "timeout_s = 3")
+    bench.suite(f'target = "command:{sys.executable} target.py"\n{EXACT}', "timeout_s = 10")
     report = bench.run()
     assert [str(row.status) for row in report.rows] == ["ok", "timeout", "error"]
     assert "ended with 4" in report.rows[2].error
@@ -162,7 +162,7 @@ def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_results(bench) -> 
     bench.suite(f'target = "slowly:slow"\n{EXACT}', "concurrency = 4")
     process = subprocess.Popen([sys.executable, "-c", RUNNER, str(bench.root)])
     results = bench.root / ".deskhand" / "experiments"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found = list(results.glob("*/results.jsonl"))
         if found and found[0].read_bytes().count(b"\n") >= 8:

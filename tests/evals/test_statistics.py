@@ -9,17 +9,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from deskhand_evals.statistics import (
-    benjamini_hochberg,
-    holm,
-    macro_f1_interval,
-    mcnemar,
-    mean_interval,
-    paired_macro_f1,
-    paired_mean,
-    permutation_test,
-    share_interval,
-)
+from deskhand_evals.corrections import benjamini_hochberg, holm
+from deskhand_evals.f1_statistics import macro_f1_interval, paired_macro_f1
+from deskhand_evals.intervals import share_interval
+from deskhand_evals.resampling import Bootstrap
+from deskhand_evals.significance import mcnemar, permutation_test
+from deskhand_evals.statistics import mean_interval, paired_mean
 
 BITS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80)
 
@@ -29,7 +24,7 @@ BITS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max
 def test_paired_chances_of_single_cases_are_those_of_mcnemar(pairs: list[tuple[int, int]]) -> None:
     a, b = [float(x) for x, _ in pairs], [float(y) for _, y in pairs]
     n_lost, n_won = sum(x > y for x, y in pairs), sum(y > x for x, y in pairs)
-    found = paired_mean(a, b, n_resamples=10)
+    found = paired_mean(a, b, by=Bootstrap(n_resamples=10))
     expected = stats.binomtest(n_won, n_lost + n_won, alternative="less").pvalue if n_lost + n_won else 1.0
     assert found.p_worse == pytest.approx(expected)
     assert found.p_different == pytest.approx(mcnemar(n_lost, n_won))
@@ -39,14 +34,14 @@ def test_paired_chances_of_single_cases_are_those_of_mcnemar(pairs: list[tuple[i
 
 def test_chances_of_repeated_cases_are_those_of_all_sign_flips() -> None:
     differences = [-1 / 3, -2 / 3, 1 / 3, -1.0, 0.0, -1 / 3, 2 / 3]
-    found = paired_mean([0.0] * 7, differences, n_resamples=10)
+    found = paired_mean([0.0] * 7, differences, by=Bootstrap(n_resamples=10))
     sums = [sum(s * d for s, d in zip(signs, differences, strict=True)) for signs in product((1, -1), repeat=7)]
     assert found.p_worse == pytest.approx(np.mean([total <= sum(differences) + 1e-9 for total in sums]))
 
 
 def test_chances_of_real_numbers_are_drawn_and_near_the_exact_ones() -> None:
     differences = np.random.default_rng(1).normal(-0.2, 1, 12)
-    found = paired_mean([0.0] * 12, list(differences), n_resamples=20_000)
+    found = paired_mean([0.0] * 12, list(differences), by=Bootstrap(n_resamples=20_000))
     sums = np.array(list(product((1, -1), repeat=12))) @ differences
     assert found.p_worse == pytest.approx((sums <= differences.sum()).mean(), abs=0.01)
 
@@ -54,7 +49,7 @@ def test_chances_of_real_numbers_are_drawn_and_near_the_exact_ones() -> None:
 def test_interval_of_a_difference_is_that_of_scipys_bootstrap() -> None:
     rng = np.random.default_rng(2)
     a, b = (rng.random(300) < 0.8).astype(float), (rng.random(300) < 0.7).astype(float)
-    found = paired_mean(list(a), list(b), confidence=0.95, n_resamples=20_000)
+    found = paired_mean(list(a), list(b), by=Bootstrap(0.95, 20_000))
     expected = stats.bootstrap((b - a,), np.mean, method="percentile", n_resamples=20_000, rng=3).confidence_interval
     assert tuple(found.interval) == pytest.approx((expected.low, expected.high), abs=0.006)
 
@@ -76,7 +71,7 @@ def test_interval_of_equal_scores_has_a_width() -> None:
 @settings(max_examples=30, deadline=None)
 def test_paired_macro_f1_equals_that_of_scikit_learn(rows: list[tuple[str, str, str]]) -> None:
     truth, before, after = (list(column) for column in zip(*rows, strict=True))
-    found = paired_macro_f1(truth, [{x: 1.0} for x in before], [{x: 1.0} for x in after], n_resamples=20)
+    found = paired_macro_f1(truth, [{x: 1.0} for x in before], [{x: 1.0} for x in after], by=Bootstrap(n_resamples=20))
     labels = sorted({*truth, *before, *after})
     for ours, predicted in ((found.baseline, before), (found.candidate, after)):
         present = [label for label in labels if label in truth or label in predicted]

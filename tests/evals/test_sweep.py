@@ -96,6 +96,15 @@ def test_prompts_of_a_sweep_take_the_place_of_the_workspaces_own(bench) -> None:
         pass
 
 
+def test_a_setting_that_does_not_exist_is_refused_though_no_part_would_read_it(bench) -> None:
+    bench.cases({"id": "a", "text": "1", "expected": "1"})
+    bench.code("def answer(row):\n    return row['text']\n", "swept")
+    bench.suite('target = "swept:answer"\n[[part.scorer]]\nkind = "exact"\nname = "right"\n')
+    with pytest.raises(ConfigError, match=r"memory\.nothing"):
+        _sweep(bench, "memory.nothing=1,2")
+    assert Experiments.of(bench.folder).list() == []
+
+
 def test_versions_that_differ_are_never_ranked_together(build_report) -> None:
     first = build_report([1.0, 0.0] * 30, Rule(bar=0.1), id="exp-1")
     other = build_report([1.0] * 60, Rule(bar=0.1), id="exp-2", part={"dataset_version": "d2"})

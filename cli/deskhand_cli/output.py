@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 
 class Progress(Protocol):
@@ -55,6 +55,14 @@ def stdout_console() -> Console:
     return Console(highlight=False, emoji=False, markup=False)
 
 
+def print_rich(shown: RenderableType, style: str | None = None) -> None:
+    """Print what rich lays out, without the spaces that it fills lines up with: they get in the way of copying."""
+    console = stdout_console()
+    with console.capture() as captured:
+        console.print(shown, style=style)
+    typer.echo("\n".join(line.rstrip(" ") for line in captured.get().split("\n")), nl=False)
+
+
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, whole: Collection[str] = ()) -> None:
     """Print a table; cells are never read as markup. Columns in ``whole`` keep to one line, the others fold."""
     from rich import box
@@ -66,7 +74,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, who
         table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(one_line(str(cell))) for cell in row))
-    stdout_console().print(table)
+    print_rich(table)
 
 
 @contextmanager

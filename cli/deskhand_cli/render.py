@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from deskhand.records import Outcome
-from deskhand_cli.output import one_line, print_table, printable, stdout_console
+from deskhand_cli.output import one_line, print_rich, print_table, printable, stdout_console
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from deskhand.answers import Reason
     from deskhand.records import RunRecord, RunResult
     from deskhand.schema import Json
     from deskhand_cli.run_costs import AgentCost
@@ -62,7 +63,6 @@ def _decision(result: RunResult) -> Text | str:
 
 def print_run(result: RunResult) -> None:
     """Print one run in full: triage, summary, draft, where each sentence comes from, and why it waits."""
-    console = stdout_console()
     run_table([result])
     if result.summary:
         section("summary", result.summary.text)
@@ -71,10 +71,18 @@ def print_run(result: RunResult) -> None:
         section("draft", result.draft.text)
         print_sources(result)
     if result.reasons:
-        section("why a person must look", "\n".join(f"- {r.code}: {r.detail}" for r in result.reasons))
+        section("why a person must look", "\n".join(f"- {_why(reason)}" for reason in result.reasons))
     if result.values:
         section("values", "\n".join(f"- {key}: {value}" for key, value in result.values.items()))
-    console.print(f"run {result.run_id}: {result.status}", style="dim")
+    print_rich(f"run {result.run_id}: {result.status}", style="dim")
+
+
+def _why(reason: Reason) -> str:
+    """Return a reason's code, and what it means in plain words."""
+    from deskhand_agents.reasons import REASONS
+
+    words = " ".join(filter(None, (REASONS.get(reason.code), reason.detail)))
+    return f"{reason.code}: {words}" if words else reason.code
 
 
 def print_findings(result: RunResult) -> None:
@@ -116,9 +124,8 @@ def section(title: str, text: str) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    console = stdout_console()
-    console.print(one_line(title), style="bold")
-    console.print(Padding(Text(printable(text)), (0, 2, 1, 2)))
+    print_rich(one_line(title), style="bold")
+    print_rich(Padding(Text(printable(text)), (0, 2, 1, 2)))
 
 
 def record_table(records: Sequence[RunRecord]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deskhand.testing import build_ticket
-from deskhand_cli.main import app
+from deskhand_cli.app import app
 
 Invoke = Callable[..., Result]
 

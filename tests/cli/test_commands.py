@@ -169,7 +169,7 @@ def test_a_graph_of_the_workspace_runs_by_the_same_commands(invoke, workspace: P
 
 def test_nothing_heavy_is_imported_for_help() -> None:
     code = (
-        "import sys, deskhand_cli.main as m\n"
+        "import sys, deskhand_cli.app as m\n"
         "heavy = {'pydantic', 'numpy', 'langgraph', 'langchain_core', 'chromadb', 'onnxruntime', 'rich.console'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -10,6 +10,7 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ class Served:
         self._is_up = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        assert self._is_up.wait(90), "\n".join(self.lines)
+        assert self._is_up.wait(300), "\n".join(self.lines)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -62,8 +63,8 @@ class Served:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Stop it and return its exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(60)
-        self._reader.join(10)
+        code = self.process.wait(120)
+        self._reader.join(60)
         return code
 
 
@@ -87,7 +88,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Served]]:
 
 
 def _ask(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
-    with urllib.request.urlopen(urllib.request.Request(url, body, headers or {}), timeout=20) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers or {}), timeout=60) as answer:
         return answer.status, json.loads(answer.read())
 
 
@@ -136,8 +137,23 @@ def test_serve_says_where_webhooks_go_and_which_variables_are_missing(
 
 def test_serve_beside_another_is_refused(start: Callable[..., Served]) -> None:
     first, second = start(), start()
-    assert second.process.wait(60) == 1 and "error:" in second.lines[-1]
+    assert second.process.wait(120) == 1 and "error:" in second.lines[-1]
     first.end()
+
+
+def test_a_person_at_a_terminal_gets_a_link_that_logs_in_once(tmp_path: Path, monkeypatch, capsys) -> None:
+    from deskhand.config import WorkspaceFolder
+    from deskhand_cli.commands.serve import _greet
+
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("DESKHAND_PASSWORD", "p")
+    links = SimpleNamespace(issue=lambda name: f"token-of-{name}")
+    app = SimpleNamespace(state=SimpleNamespace(desk=SimpleNamespace(access=SimpleNamespace(links=links))))
+    folder = WorkspaceFolder(build_workspace(tmp_path / "workspace"))
+    monkeypatch.setattr("getpass.getuser", lambda: "kim")
+    _greet(folder, SimpleNamespace(url="http://127.0.0.1:8181", app=app))
+    text = capsys.readouterr().err
+    assert "http://127.0.0.1:8181/login/token-of-kim" in text and "no password" not in text
 
 
 def test_serve_on_a_wrong_port_is_wrong_use(invoke: Callable[..., Any]) -> None:

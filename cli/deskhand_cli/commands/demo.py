@@ -54,9 +54,9 @@ def demo(
     run_table(kept[:_SHOWN_ROWS])
     n_drafts = sum(1 for result in kept if result.draft)
     say(f"{len(kept)} tickets in {elapsed_s:.1f} s: {n_drafts} drafts wait for a person, nothing was sent")
-    if len(kept) > _SHOWN_ROWS:
-        say(f"the first {_SHOWN_ROWS} are shown; all of them: deskhand runs list --workspace {folder}")
     command = _command()
+    if len(kept) > _SHOWN_ROWS:
+        say(f"the first {_SHOWN_ROWS} are shown; all of them: {command} runs list --limit 100 --workspace {folder}")
     say(f"next: {command} review show {best.run_id} --workspace {folder}")
     say(f"      {command} review approve {best.run_id} --workspace {folder}")
     say(f'      {command} memory search "how long is the warranty" --workspace {folder}')

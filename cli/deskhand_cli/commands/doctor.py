@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(ctx: typer.Context, workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
-    """Check Python, SQLite, the encoder and the workspace; exit code 1 when something is wrong.
+    """Check Python, SQLite, the encoder, the workspace and its helpdesks; exit code 1 when something is wrong.
 
     Example: deskhand doctor
     """
@@ -94,6 +95,7 @@ def _workspace(folder: WorkspaceFolder) -> list[Finding]:
     findings = findings or [Finding("configuration", "ok", str(folder.root))]
     findings += _caught("knowledge", lambda: _knowledge(folder))
     findings += _caught("runs", lambda: _runs(folder))
+    findings += asyncio.run(_helpdesks(folder))
     return [*findings, _disk(folder.root)]
 
 
@@ -122,6 +124,29 @@ def _runs(folder: WorkspaceFolder) -> list[Finding]:
         for stop in stopped
     ]
     return [Finding("runs", "ok", shown), *paused]
+
+
+async def _helpdesks(folder: WorkspaceFolder) -> list[Finding]:
+    """Ask each configured helpdesk, all at the same time: is it there, and does it take our credentials?"""
+    names = sorted(folder.config.helpdesks)
+    return list(await asyncio.gather(*(_helpdesk(folder, name) for name in names)))
+
+
+async def _helpdesk(folder: WorkspaceFolder, name: str) -> Finding:
+    from deskhand.errors import DeskhandError
+    from deskhand_helpdesks import Checked, build_helpdesk, close_helpdesk
+
+    helpdesk = build_helpdesk(name, folder.config.helpdesks[name], folder.root)
+    check = f"helpdesk {name}"
+    try:
+        says = await helpdesk.check() if isinstance(helpdesk, Checked) else "there is no check for it"
+        return Finding(check, "ok", says)
+    except DeskhandError as exc:
+        return Finding(check, "wrong", str(exc))
+    except Exception as exc:  # every check is an edge
+        return Finding(check, "wrong", f"{type(exc).__name__}: {exc}")
+    finally:
+        await close_helpdesk(helpdesk)
 
 
 def _disk(root: Path) -> Finding:

@@ -50,6 +50,18 @@ min_similarity = 0.30       # cosine similarity, -1 to 1
 """,
     ".gitignore": ".deskhand/\n",
     "tickets/labelled.jsonl": "",
+    "tickets/example.json": """{
+  "id": "EXAMPLE-1",
+  "subject": "My parcel",
+  "requester": {"id": "C-1", "name": "Ann Lee", "email": "ann@example.com"},
+  "messages": [
+    {"id": "m1", "author": "Ann Lee", "role": "customer", "at": "2026-11-20T12:00:00Z",
+     "text": "How many days does a parcel take?"}
+  ],
+  "created_at": "2026-11-20T12:00:00Z",
+  "updated_at": "2026-11-20T12:00:00Z"
+}
+""",
 }
 _FOLDERS = ("knowledge", "tickets/incoming", "golden", "prompts")
 
@@ -80,7 +92,8 @@ def init(
         raise StoreError(f"{target}: cannot be written ({exc.strerror}); name a folder you may write to") from exc
     say(f"made {target}")
     say(f"next: put articles (Markdown) into {folder / 'knowledge'}, categories into {folder / 'taxonomy.toml'}, then")
-    say(f"      deskhand run --ticket TICKET.json --workspace {folder}   (its form: deskhand schema ticket)")
+    say(f"      deskhand run --ticket {folder / 'tickets' / 'example.json'} --workspace {folder}")
+    say("      Your own tickets look like that one; 'deskhand schema ticket' has every key")
 
 
 def _write(target: Path) -> None:

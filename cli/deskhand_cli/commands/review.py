@@ -74,7 +74,7 @@ def _waiting_row(record: RunRecord) -> tuple[object, ...]:
 
 
 def show(ctx: typer.Context, run_id: RunArgument, workspace: WorkspaceOption = None) -> None:
-    """Show the thread, and the draft with its evidence beside it.
+    """Show the thread, and the draft with the passages that it quotes.
 
     Example: deskhand review show run-1k2
     """
@@ -89,7 +89,8 @@ def show(ctx: typer.Context, run_id: RunArgument, workspace: WorkspaceOption = N
         section(f"{message.author} ({message.role}, {message.at:%Y-%m-%d %H:%M})", message.text)
     if record.result:
         print_run(record.result)
-    say(f"next: deskhand review approve {record.run_id}   (or edit, reject, retry)")
+    if record.waits:
+        say(f"next: deskhand review approve {record.run_id}   (or edit, reject, retry)")
 
 
 def approve(
@@ -222,13 +223,14 @@ def _decide(folder: WorkspaceFolder, run_id: str, wish: Wish, *, as_json: bool) 
 
 async def _take_in(folder: WorkspaceFolder, run_id: str, wish: Wish) -> RunRecord:
     from deskhand_cli.session import open_executor
-    from deskhand_runs import is_owned, open_client
+    from deskhand_runs import RunStore, is_owned, open_client
 
+    with RunStore.open(folder) as store:  # a wrong id is said at once, before knowledge is read
+        run = store.load(run_id)
+    decision = wish.on(run)
     if is_owned(folder):
         with open_client(folder) as door:
-            run = door.store.load(run_id)
             say("note: a service is running here; it goes on with the run")
-            return await door.decide(run.run_id, wish.on(run))
+            return await door.decide(run.run_id, decision)
     async with open_executor(folder) as executor:
-        run = executor.store.load(run_id)
-        return await executor.decide(run.run_id, wish.on(run))
+        return await executor.decide(run.run_id, decision)

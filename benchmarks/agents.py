@@ -153,8 +153,7 @@ class Contestant:
         if pace is not None:
             for kind in ("alone", "together"):
                 pairs = zip(self.figures[kind], pace.figures[kind], strict=True)
-                quartiles = statistics.quantiles([mine / its for mine, its in pairs], n=4, method="inclusive")
-                row[f"{kind}_ratio"] = [round(value, 2) for value in quartiles]
+                row[f"{kind}_ratio"] = _quartiles([mine / its for mine, its in pairs])
         return row
 
     def close(self) -> None:
@@ -176,6 +175,12 @@ class Contestant:
         self._process.wait()
         self._errors.seek(0)
         raise OSError((self._errors.read().strip() or "it ended").split("\n")[-1][:300])
+
+
+def _quartiles(ratios: Sequence[float]) -> list[float]:
+    if len(ratios) == 1:
+        return [round(ratios[0], 2)] * 3
+    return [round(value, 2) for value in statistics.quantiles(ratios, n=4, method="inclusive")]
 
 
 def compete(options: argparse.Namespace, fast: str, slow: str) -> list[dict[str, Any]]:

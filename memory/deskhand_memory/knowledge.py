@@ -17,6 +17,7 @@ from deskhand.errors import InputError, StoreError
 from deskhand.interfaces import Encoder
 from deskhand_memory.articles import Audience, find_files
 from deskhand_memory.cases import Cases, build_cases
+from deskhand_memory.coverage import cut_parts
 from deskhand_memory.encoder import load_encoder
 from deskhand_memory.index import ChromaIndex, ExactIndex, Index, IndexFailed
 from deskhand_memory.ingest import IngestReport, Progress, case_files, file_name, file_state, ingest, recipe_of
@@ -136,13 +137,15 @@ class Knowledge:
         language: str | None = None,
         products: Sequence[str] = (),
         per_article: int = DEFAULT_PER_ARTICLE,
+        parts: Sequence[str] | None = None,
     ) -> list[Passage]:
         """Return the passages that answer ``query``, best first.
 
         Passages that have an identifier of the query to the letter (at most three) come first, whatever their
         similarity; the others follow by score: half the passage's cosine, half its article's, and a little for words
-        that they share with the query. Articles that answered solved tickets like it move up in the order. Equal ones
-        have a fixed order.
+        that they share with the query. Articles that answered solved tickets like it move up in the order, and so does
+        what is nearest to one of its sentences, so that each of several questions gets its place. Equal ones have a
+        fixed order.
 
         Args:
             query: Plain text; one longer than the encoder reads is read in windows.
@@ -153,6 +156,8 @@ class Knowledge:
             language: Only articles in this language; None for any.
             products: Only articles about one of these, or about no product in particular; without case.
             per_article: Most passages of one article.
+            parts: What is asked, one by one; by default the sentences of ``query``, and ``()`` for a single question,
+                which saves the encoder a run for each.
 
         Raises:
             StoreError: The vectors are of another encoder, or ``knowledge.db`` is damaged.
@@ -160,7 +165,7 @@ class Knowledge:
         if not query.strip() or not self._store.count_chunks():
             return []
         encoder = self.encoder
-        vector = encoder.encode([query])[0]
+        vectors = encoder.encode([query, *(cut_parts(query) if parts is None else parts)])
         names = frozenset(product.casefold() for product in products)
         wanted = Wanted(on, audience, language, names, top_k, per_article, min_similarity)
         with self._lock, self._store.snapshot():
@@ -168,10 +173,10 @@ class Knowledge:
             loaded = self._load()
             articles = eligible(loaded.articles, wanted)
             try:
-                return rank(self._store, loaded.index, articles, query, vector, wanted, loaded.cases)
+                return rank(self._store, loaded.index, articles, query, vectors, wanted, loaded.cases)
             except IndexFailed as exc:
                 self._without_chroma, self._loaded = str(exc), None
-                return rank(self._store, self._load().index, articles, query, vector, wanted, loaded.cases)
+                return rank(self._store, self._load().index, articles, query, vectors, wanted, loaded.cases)
 
     def passages(self, source_id: str, version: int | None = None) -> list[Passage]:
         """Return all passages of an article in its order, whoever may read it, with score 1.

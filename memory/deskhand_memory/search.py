@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
 
 from deskhand.answers import Passage
 from deskhand_memory.articles import Audience
 from deskhand_memory.cases import NO_CASES, Cases
+from deskhand_memory.coverage import pick
 from deskhand_memory.index import Index
 from deskhand_memory.store import Store, StoredArticle, StoredChunk, Vector
+
+Matrix = NDArray[np.float32]
 
 DEFAULT_PER_ARTICLE = 2
 
@@ -81,15 +87,14 @@ class Wanted:
 class _Hit:
     passage: Passage
     article: StoredArticle
-    pk: int
-    n: int
+    chunk: StoredChunk
     n_identifiers: int
     worth: float
 
     @property
     def order(self) -> tuple[int, float, str, int, int]:
         """Most identifiers first, then the best; equal ones by article, newest version and place."""
-        return (-self.n_identifiers, -self.worth, self.article.id, -self.article.version, self.n)
+        return (-self.n_identifiers, -self.worth, self.article.id, -self.article.version, self.chunk.n)
 
 
 def identifiers(query: str) -> list[str]:
@@ -142,31 +147,46 @@ def rank(
     index: Index,
     articles: Mapping[int, StoredArticle],
     query: str,
-    vector: Vector,
+    vectors: Matrix,
     wanted: Wanted,
     cases: Cases = NO_CASES,
 ) -> list[Passage]:
     """Return the passages for ``query``, best first. ``articles`` are those that may be shown.
 
-    Ranked are the chunks nearest to the query and those that share most words with it.
+    Ranked are the chunks nearest to the query and to each of its sentences, and those that share most words with it.
+    ``vectors`` holds a row for the query and then one for each of its sentences, if it has several.
     """
-    scorer = _Scorer(articles, vector, _shared_words(store, articles, query), _signposts(cases, vector))
+    scorers = [_Scorer(articles, vector, {}, _signposts(cases, vector)) for vector in vectors]
+    scorer = replace(scorers[0], words=_shared_words(store, articles, query))
     lexical = _lexical(store, scorer, query, wanted)
+    known = {hit.chunk.pk for hit in lexical}
     n = 4 * wanted.top_k + len(lexical) + 16
     while True:
-        pks = index.nearest(vector, n, articles.keys())
-        found = [scorer.hit(chunk) for chunk in store.chunks(pks)]
+        pks = index.nearest(vectors[0], n, articles.keys())
+        found = scorer.hits(store.chunks(pks))
         near = [hit for hit in found if hit.passage.score >= wanted.min_similarity]
-        worded = scorer.hits(store.chunks(list(scorer.words.keys() - set(pks))))
-        known = {hit.pk for hit in lexical}
-        others = sorted(
-            (hit for hit in (*near, *worded) if hit.pk not in known and hit.passage.score >= wanted.min_similarity),
-            key=lambda hit: hit.order,
-        )
-        best = _capped([*lexical, *others], wanted.top_k, wanted.per_article)
+        parted = {pk for vector in vectors[1:] for pk in index.nearest(vector, wanted.top_k, articles.keys())}
+        others = scorer.hits(store.chunks(list((scorer.words.keys() | parted) - set(pks))))
+        fit = [hit for hit in (*near, *others) if hit.passage.score >= wanted.min_similarity]
+        hits = [*lexical, *sorted((hit for hit in fit if hit.chunk.pk not in known), key=lambda hit: hit.order)]
+        best = _picked(hits, max(1, len(lexical)), scorers[1:], wanted)
         if len(best) >= wanted.top_k or len(pks) < n or len(near) < len(found):
             return [hit.passage for hit in best]
         n *= 4
+
+
+def _picked(hits: Sequence[_Hit], n_first: int, parts: Sequence[_Scorer], wanted: Wanted) -> list[_Hit]:
+    """Return the hits to show: the first ``n_first``, then so that each part of the query has its own."""
+    needs = np.array([[part.worth(hit.chunk) for part in parts] for hit in hits], np.float64)
+    places = pick(
+        [hit.worth for hit in hits],
+        needs.reshape(len(hits), len(parts)),
+        [hit.article.id for hit in hits],
+        n_first=n_first,
+        top_k=wanted.top_k,
+        per_group=wanted.per_article,
+    )
+    return [hits[place] for place in places]
 
 
 def _signposts(cases: Cases, vector: Vector) -> dict[str, float]:
@@ -218,14 +238,20 @@ class _Scorer:
 
     def hit(self, chunk: StoredChunk, n_identifiers: int = 0) -> _Hit:
         article = self.articles[chunk.article]
-        own = _cosine(chunk.vector, self.vector)
-        whole = own if article.vector is None else _cosine(article.vector, self.vector)
-        score = (1 - ARTICLE_SHARE) * own + ARTICLE_SHARE * whole
-        score += LEXICAL_WEIGHT * self.words.get(chunk.pk, 0.0) + IDENTIFIER_BONUS * bool(n_identifiers)
+        score = self._score(chunk) + IDENTIFIER_BONUS * bool(n_identifiers)
         found_by = "lexical" if n_identifiers else "dense"
         passage = build_passage(chunk, article, max(-1.0, min(1.0, round(score, 6))), found_by)
-        worth = passage.score + self.gains.get(article.id, 0.0)
-        return _Hit(passage, article, chunk.pk, chunk.n, n_identifiers, worth)
+        return _Hit(passage, article, chunk, n_identifiers, passage.score + self.gains.get(article.id, 0.0))
+
+    def worth(self, chunk: StoredChunk) -> float:
+        """Return what a chunk is worth in the order, identifiers aside."""
+        return self._score(chunk) + self.gains.get(self.articles[chunk.article].id, 0.0)
+
+    def _score(self, chunk: StoredChunk) -> float:
+        article = self.articles[chunk.article]
+        own = _cosine(chunk.vector, self.vector)
+        whole = own if article.vector is None else _cosine(article.vector, self.vector)
+        return (1 - ARTICLE_SHARE) * own + ARTICLE_SHARE * whole + LEXICAL_WEIGHT * self.words.get(chunk.pk, 0.0)
 
 
 def _cosine(a: Vector, b: Vector) -> float:

@@ -128,9 +128,9 @@ def put(store: Store, article_id: str, texts: list[str], similarities: list[floa
 
 def run(store: Store, query: str, **changes) -> list[str]:
     want = wanted(**changes)
-    vector = np.array([1, 0], np.float32)
+    vectors = np.array([[1, 0]], np.float32)
     index = ExactIndex(store.vectors())
-    return [p.id for p in rank(store, index, eligible(store.articles(), want), query, vector, want)]
+    return [p.id for p in rank(store, index, eligible(store.articles(), want), query, vectors, want)]
 
 
 def test_equal_passages_have_a_fixed_order(store: Store) -> None:
@@ -198,8 +198,8 @@ def test_passage_knows_products_and_the_header_of_its_table(store: Store) -> Non
         article = Article(id="a", title="T", text="x", products=("nook",))
         writer.put_article(article, "f", "recipe", [NewChunk("| 1 |", "h", np.array([1, 0], np.float32), "| n |")])
     want = wanted()
-    vector = np.array([1, 0], np.float32)
-    (found,) = rank(store, ExactIndex(store.vectors()), eligible(store.articles(), want), "q", vector, want)
+    vectors = np.array([[1, 0]], np.float32)
+    (found,) = rank(store, ExactIndex(store.vectors()), eligible(store.articles(), want), "q", vectors, want)
     assert (found.header, found.products) == ("| n |", ("nook",))
 
 
@@ -209,6 +209,6 @@ def test_only_what_may_be_shown_sets_the_scale_of_words(store: Store) -> None:
         secret = Article(id="z", title="T", text="x", audience="internal")
         writer.put_article(secret, "f", "recipe", [NewChunk("colander", "h", np.array([0, 1], np.float32))])
     want = wanted()
-    vector = np.array([1, 0], np.float32)
-    (found,) = rank(store, ExactIndex(store.vectors()), eligible(store.articles(), want), "colander", vector, want)
+    vectors = np.array([[1, 0]], np.float32)
+    (found,) = rank(store, ExactIndex(store.vectors()), eligible(store.articles(), want), "colander", vectors, want)
     assert found.score == pytest.approx(0.5 + 0.15)

@@ -15,6 +15,7 @@ from deskhand.vault import PLACEHOLDER, find_personal_data
 from deskhand.view import TicketView
 from deskhand_agents.commitments import bare, find_commitments
 from deskhand_agents.language import detect_language
+from deskhand_agents.links import find_links
 from deskhand_agents.reasons import reason
 from deskhand_agents.replies import OWN
 from deskhand_agents.sentences import count_words, split_sentences
@@ -77,6 +78,7 @@ def check_draft(task: CheckTask) -> Check:
         *_promises(commitments),
         *_language(draft, task),
         *_privacy(draft, task),
+        *_links(draft, task),
         *_manner(draft),
     ]
     return Check(draft.model_copy(update={"commitments": tuple(commitments)}), tuple(reasons))
@@ -187,6 +189,13 @@ def _privacy(draft: Draft, task: CheckTask) -> list[Reason]:
     unmasked = [value for value in find_personal_data(draft.text) if value not in public]
     details = [*dict.fromkeys(foreign), *(["data that is not masked"] if unmasked else [])]
     return [reason("foreign_personal_data", detail) for detail in details]
+
+
+def _links(draft: Draft, task: CheckTask) -> list[Reason]:
+    """A link must stand so in an article or in our signature: no one else may choose where customers are sent."""
+    public = "\n".join([task.brand.signature if task.brand else "", *(passage.text for passage in task.passages)])
+    foreign = [link for link in find_links(draft.text) if link.rstrip(".,;:!?)\"'\u201d") not in public]
+    return [reason("foreign_link", ", ".join(dict.fromkeys(foreign))[:120])] if foreign else []
 
 
 def _manner(draft: Draft) -> list[Reason]:

@@ -15,12 +15,15 @@ from deskhand_agents.sentences import compact
 from deskhand_memory.units import headers_in
 
 _PERCENTAGE = re.compile(r"\b\d{1,3}(?:[.,]\d+)? ?(?:%|per ?cent\b)")
+_COUNTS = {name: str(number) for number, name in enumerate(
+    ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=1
+)} | {"fourteen": "14", "thirty": "30"}  # fmt: skip
+_COUNT = rf"(?:\d{{1,3}}|{'|'.join(_COUNTS)})"
+_DAYS = r"(?:working |business |calendar )?"
 _DEADLINE = re.compile(
-    r"\b(?:within|in|after|for|up to|at most|no later than|until|by)(?: the next| about"
-    r"| around)? (?:\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten|fourteen|thirty)"
-    r"(?: ?(?:-|\u2013|to) ?\d{1,3})? (?:working |business |calendar )?"
-    r"(?:minutes?|hours?|days?|weeks?|months?|years?)\b"
-    r"|\b\d{1,3}(?: ?(?:-|\u2013|to) ?\d{1,3})?[- ](?:working |business |calendar )?(?:day|week|month|year)s?\b"
+    rf"\b(?:within|in|after|for|up to|at most|no later than|until|by)(?: the next| about| around)? {_COUNT}"
+    rf"(?: ?(?:-|\u2013|to) ?\d{{1,3}})? {_DAYS}(?:minute|hour|day|week|month|year)s?\b"
+    rf"|\b(?!one\b){_COUNT}(?: ?(?:-|\u2013|to) ?\d{{1,3}})?[- ]{_DAYS}(?:day|week|month|year)s?\b"
     r"|\b(?:by|before|until) (?:today|tomorrow|tonight|(?:mon|tues|wednes|thurs|fri|satur|sun)day"
     r"|the end of|next week)\b"
 )
@@ -37,9 +40,13 @@ _PROMISE = re.compile(
     r"|(?:has|have) been (?:approved|refunded|issued|credited|cancelled)|(?:refund|replacement"
     r"|voucher|discount) (?:is|was|has been) (?:approved|on its way|issued|granted))\b"
 )
+_DURATION = re.compile(
+    rf"\b({_COUNT})(?: ?(?:-|\u2013|to|or) ?({_COUNT}))?[- ]({_DAYS})(minute|hour|day|week|month|year)s?\b"
+)
+_DENYING = frozenset(["not", "no", "never", "nor", "cannot", "t"])
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"\w+")
-_TURNING = frozenset(["not", "no", "never", "nor", "unless", "only", "if", "except", "without", "but", "t", "cannot"])
+_TURNING = _DENYING | {"unless", "only", "if", "except", "without", "but"}
 
 
 def find_commitments(
@@ -114,8 +121,41 @@ def _backing(quote: str, source: Passage) -> str:
 def _is_in_quote(kind: CommitmentKind, text: str, sentence: str, quote: str) -> bool:
     if kind in (CommitmentKind.promise, CommitmentKind.policy):
         return bare(sentence) in bare(quote) or _is_shortened(sentence, quote)
-    numbers = _NUMBER.findall(text)
-    return all(number in _NUMBER.findall(quote) for number in numbers) if numbers else fold(text) in fold(quote)
+    if _drops_denial(sentence, quote):
+        return False
+    figures = _figures(kind, text)
+    if not figures or "\n|" in f"\n{quote}":  # in a table the header holds the unit
+        numbers = _NUMBER.findall(text)
+        return all(number in _NUMBER.findall(quote) for number in numbers) if numbers else fold(text) in fold(quote)
+    found = _figures(kind, quote)
+    return all(figure in found or _is_day_of(figure, found) for figure in figures)
+
+
+def _is_day_of(figure: str, dates: set[str]) -> bool:
+    """Tell whether a date without its year is one of ``dates``."""
+    return figure.startswith("--") and any(date.endswith(figure[1:]) for date in dates)
+
+
+def _figures(kind: CommitmentKind, text: str) -> set[str]:
+    """Return the figures of this kind with their units: EUR 30.00, 30 day, 2026-11-20."""
+    if kind in (CommitmentKind.price, CommitmentKind.amount):
+        return {entity.value for entity in find_amounts(text)}
+    if kind is CommitmentKind.percentage:
+        return {_NUMBER.findall(match[0])[0] for match in _PERCENTAGE.finditer(fold(text))}
+    if kind is CommitmentKind.date:
+        return {entity.value for entity in find_dates(text)}
+    return {
+        f"{_COUNTS.get(n, n)} {_COUNTS.get(to, to)} {qualifier}{unit}"
+        for n, to, qualifier, unit in _DURATION.findall(fold(text))
+    }
+
+
+def _drops_denial(sentence: str, quote: str) -> bool:
+    """Tell whether the quote denies something and the sentence, in words of its own, does not."""
+    if bare(sentence) in bare(quote):
+        return False
+    denials = Counter(word for word in _WORD.findall(bare(quote)) if word in _DENYING)
+    return bool(denials - Counter(_WORD.findall(bare(sentence))))
 
 
 def _is_shortened(sentence: str, quote: str) -> bool:

@@ -34,6 +34,13 @@ _DATED = re.compile(
     r"\b(?P<when>before|until|on or after|since|from|after) (?P<date>\d{1,2} [A-Z][a-z]+ \d{4}|\d{4}-\d{2}-\d{2})"
 )
 _DEED = re.compile(r"\b(?P<delivered>deliver\w*)|\b(?:bought|ordered|placed|purchased|subscribed)\b", re.I)
+_OTHERS = re.compile(
+    r"\b(?:outside|beyond|other than|apart from|aside from|except|excluding|nowhere|only (?:in|to|within|inside|for))\b"
+    r"|\bnot\b[^.;,]{0,20} (?:elsewhere|abroad)\b",
+    re.I,
+)
+"""What makes a sentence hold for all but those whom it names: "we do not ship outside the UK"."""
+
 _LONG_AGO = re.compile(
     r"\b(?:years? ago|months ago|last (?:year|spring|summer|autumn|winter)|old|a year|20[012]\d"
     r"|since (?:january|february|march|april|may|june|july|august)"
@@ -64,7 +71,8 @@ class Customer:
 
     def _in_country(self, text: str) -> bool:
         named = countries_in(text)
-        return not named or not self.countries or not named.isdisjoint(self.countries)
+        is_named = not named or not self.countries or not named.isdisjoint(self.countries)
+        return is_named or bool(_OTHERS.search(text))
 
     def _owns(self, text: str) -> bool:
         named = names_in(text, self.names)

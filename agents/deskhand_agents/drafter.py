@@ -20,12 +20,12 @@ from deskhand_agents.precedents import Precedents
 from deskhand_agents.questions import find_questions
 from deskhand_agents.quotes import Block, Line, Match, depends_on_country, lines_of, match_questions
 from deskhand_agents.reasons import reason
-from deskhand_agents.records import records_to_state
+from deskhand_agents.records import means_own, records_to_state
 from deskhand_agents.resolver import named_records, topic_of
 from deskhand_agents.sentences import count_words
-from deskhand_agents.triage import classified_text, knows_language
+from deskhand_agents.triage import NOT_MAIL, classified_text, knows_language
 
-MAX_QUOTED_WORDS = 220
+MAX_QUOTED_WORDS = 190
 """What a reply quotes at most; the first block always fits."""
 
 MAX_BODY_WORDS = 290
@@ -48,6 +48,14 @@ class DraftTask:
     triage: Triage | None = None
     not_found: tuple[str, ...] = ()
     language: str | None = None
+
+    @property
+    def is_mail(self) -> bool:
+        """Whether a customer may want an answer: nothing is drafted for advertising and automatic mail.
+
+        The flag is a reason of its own; a person who finds a customer behind it answers by hand.
+        """
+        return self.triage is None or set(NOT_MAIL).isdisjoint(self.triage.flags)
 
 
 @dataclass
@@ -80,6 +88,8 @@ class QuoteDraft:
     async def __call__(self, task: DraftTask, ctx: RunContext) -> Answer[Draft]:
         """Return the draft; confidence is the mean similarity of what answers times the share answered."""
         language = task.language or "en"
+        if not task.is_mail:
+            return Answer(None, 0.0, self.name, needs_human=True)
         if not knows_language(self._encoder, task.language) or language not in replies.LANGUAGES:
             why = reason("unsupported_language", language)
             return Answer(None, 0.0, self.name, needs_human=True, reasons=(why,))
@@ -213,7 +223,7 @@ def _add_request(reply: _Reply, task: DraftTask, answered: Sequence[Match], cust
         reply.reasons.append(reason("missing_fact", ids))
         return
     topic = topic_of(task.triage.category if task.triage else None)
-    if topic is EntityKind.order and not task.findings and not named_records(task.view):
+    if topic is EntityKind.order and not task.findings and not named_records(task.view) and means_own(task.view):
         reply.paragraphs.append(replies.ASK_ORDER)
         reply.reasons.append(reason("missing_fact", "order number"))
         return

@@ -26,6 +26,7 @@ from deskhand_agents.evidence import Progress, Reading, Reference, build_referen
 from deskhand_agents.labelled import LabelledTicket, usual_priorities
 from deskhand_agents.reasons import reason
 from deskhand_agents.triage import (
+    NOT_MAIL,
     TriageTask,
     build_triage,
     classified_text,
@@ -43,9 +44,6 @@ TARGET = 0.97
 
 MIN_SIMILARITY = 0.2
 """Below it nothing is alike: unrelated texts score about 0.07."""
-
-NOT_MAIL = ("spam", "bounce", "auto_reply")
-"""Flags of the screening on what is about nothing that a category stands for."""
 
 
 def _silent(n_done: int, n_total: int) -> None:

@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from deskhand.fencing import fold
 from deskhand.tickets import Role
 from deskhand.view import TicketView, Turn
-from deskhand_agents.disguise import decoded, readings
+from deskhand_agents.disguise import decoded, has_mixed_letters, readings
+from deskhand_agents.injection_abroad import OVERRIDES
 from deskhand_agents.injection_parts import MIXTURES, PARTS
 from deskhand_agents.injection_signs import COMMAND, INJECTION, INJECTION_SPANS, NEEDS_ORDERS, ORDERS_INSIDE, TRAILING
+from deskhand_agents.injection_syntax import SYNTAX, SYNTAX_SPANS
 from deskhand_agents.sentences import strip_quoted
 from deskhand_agents.signals import combine
 
 THRESHOLD = 0.5
 """From this confidence on a ticket is flagged."""
 
+_SIGNS = (*INJECTION, *OVERRIDES, *SYNTAX)
+_SPANS = (*INJECTION_SPANS, *SYNTAX_SPANS)
 _END = re.compile(r"[.!?…]+[\"')\]]*(?:[ \t]+|(?=\n)|$)|[。\uff01\uff1f]+|\n+")
 _WRAPPED = 40
 """A line of this length that ends in no punctuation goes on in the next."""
@@ -65,6 +69,11 @@ def neutral_view(view: TicketView) -> TicketView:
     return _read(view)[1]
 
 
+def weigh_text(text: str) -> Injection:
+    """Return what speaks for an injection in one text by itself, such as a name in a record."""
+    return _combined([_clean(text)])
+
+
 def neutral_text(view: TicketView) -> str:
     """Return the customer's words without the sentences that carry an injection."""
     return neutral_view(view).customer_text
@@ -83,13 +92,8 @@ def _read(view: TicketView) -> tuple[Injection, TicketView]:
     _close_gaps(view.turns, texts)
     subject, name = _clean(view.subject), _clean(view.requester_name)
     files = [_clean(file) for file in view.attachments]
-    found = [subject, name, *texts, *files]
-    weights: dict[str, float] = {}
-    for cleaned in found:
-        weights = _merge(weights, cleaned.weights)
-    removed = tuple(piece for cleaned in found for piece in cleaned.removed)
-    injection = Injection(combine(list(weights.values())), tuple(sorted(weights)), removed)
-    if not removed:
+    injection = _combined([subject, name, *texts, *files])
+    if not injection.removed:
         return injection, view
     turns = tuple(
         turn.model_copy(update={"text": cleaned.text}) for turn, cleaned in zip(view.turns, texts, strict=True)
@@ -99,6 +103,14 @@ def _read(view: TicketView) -> tuple[Injection, TicketView]:
     )
     update = {"subject": subject.text, "requester_name": name.text, "turns": turns, "attachments": attachments}
     return injection, view.model_copy(update=update)
+
+
+def _combined(found: Sequence[_Cleaned]) -> Injection:
+    weights: dict[str, float] = {}
+    for cleaned in found:
+        weights = _merge(weights, cleaned.weights)
+    removed = tuple(piece for cleaned in found for piece in cleaned.removed)
+    return Injection(combine(list(weights.values())), tuple(sorted(weights)), removed)
 
 
 def _nameless(file: str) -> str:
@@ -135,7 +147,7 @@ def _clean(text: str) -> _Cleaned:
 def _clean_all(text: str) -> _Cleaned:
     weights: dict[str, float] = {}
     removed: list[str] = []
-    for signal in INJECTION_SPANS:
+    for signal in _SPANS:
         for match in signal.pattern.finditer(text):
             inner = max(_weigh(match[0]).values(), default=0.0)
             is_harmless = signal.name in NEEDS_ORDERS and not inner and not ORDERS_INSIDE.search(fold(match[0]))
@@ -235,10 +247,12 @@ def _weigh(text: str) -> dict[str, float]:
             weights[name] = max(weight, weights.get(name, 0.0))
     if any(_CODED.search(hidden) for hidden in decoded(plain)):
         weights["encoded"] = max(0.6, weights.get("encoded", 0.0))
+    if has_mixed_letters(plain):
+        weights["disguised"] = 0.6
     return weights
 
 
 def _signs(reading: str) -> list[tuple[str, float]]:
-    found = [(signal.name, signal.weight) for signal in INJECTION if signal.pattern.search(reading)]
+    found = [(signal.name, signal.weight) for signal in _SIGNS if signal.pattern.search(reading)]
     parts = {name for name, pattern in PARTS.items() if pattern.search(reading)}
     return found + [(name, weight) for name, weight, needed in MIXTURES if needed <= parts]

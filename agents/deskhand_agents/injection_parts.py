@@ -27,6 +27,25 @@ _MONEY = (
     r"|execute|proceed with|confirm|mark|set)"
 )
 
+_WRITER = (
+    r"(?:(?:reply|replies|answer|response|draft(?:ing)?|mail|e-?mail|text|summary|ticket)[ -](?:generators?|engines?"
+    r"|writers?|software|tools?|pipelines?|models?|systems?|programs?|automations?)|auto-?draft\w*|auto-?repl(?:y"
+    r"|ies)ing"
+    r"|(?:software|systems?|programs?|tools?|engines?|services?|recipients?|scripts?) (?:that |which |who "
+    r"|by )?(?:using"
+    r"|process\w*|read(?:s|ing)?|handl(?:es?|ing)|draft\w*|answer\w*|pars(?:es?|ing)|summari[sz]\w*) (?:this|the"
+    r"|these"
+    r"|auto\w*|any|such|my))"
+)
+"""What writes replies, as only those speak of it who know that there is such a thing."""
+
+_REPLY = r"(?:reply|answer|response|output|draft|(?:next |first |final |whole )message|wording|first sentence|summary)"
+_WRITE = (
+    r"(?:say|state|write|repeat|restate|append|add|include|insert|embed|render|show|display|copy|paste|put|print"
+    r"|confirm"
+    r"|use|give|send|end|begin|start|close|finish|open|sign|make|translate|complete|continue|place|return|adopt)"
+)
+
 PARTS = {name: re.compile(pattern) for name, pattern in (
     ("machine",  # spoken to, not of: "your chatbot said" is no address
         rf"^(?:(?:note|message|attention|memo|reminder|notice|info|word|instructions?)\W*(?:to|for)\W+(?:the "
@@ -59,7 +78,8 @@ PARTS = {name: re.compile(pattern) for name, pattern in (
         rf"|\b(?:hinweis|nachricht|anweisung|notiz|an|bitte) (?:an |für )?(?:die|das|den|alle) {_MACHINE_ABROAD}\b"
         rf"|\b(?:note|message|consigne|instruction) (?:pour|à) (?:l'|le |la |les |un )?{_MACHINE_ABROAD}\b"
         rf"|\b(?:nota|mensaje|instrucción|aviso|messaggio) (?:para|al|a|per) (?:el |la |los |l')?{_MACHINE_ABROAD}\b"
-        rf"|\b(?:aan|bericht voor|notitie voor|let op) (?:de|het|alle) {_MACHINE_ABROAD}\b"),
+        rf"|\b(?:aan|bericht voor|notitie voor|let op) (?:de|het|alle) {_MACHINE_ABROAD}\b"
+        rf"|\b{_WRITER}\b|\bwho(?:ever|soever) (?:drafts|writes|prepares|generates|composes|compiles)\b"),
     ("demand",
         rf"\b{_MONEY}\b|\bpush (?:a|the|through)\b|\b(?:free|full) (?:replacement|refund|shipping|terrace|garden"
         rf"|plan)"
@@ -67,7 +87,8 @@ PARTS = {name: re.compile(pattern) for name, pattern in (
         r"|100 ?%|discount)\b|\b(?:erstatt|überweis|gewähr|genehmig|storn|gutschr|gutschein|rabatt|bestätig|rembours"
         r"|approuv|annul|reembols|aprueb|devuelv|devolv|conced|terugbeta|keur|goedkeur|korting|vergoed|betaal"
         r"|rimbors)\w*"
-        r"|\b(?:accorde[zr]?|un avoir|valide[zr]?|confirm[ae]n?|abon[ae](?:r|le|me)?|approva)\b"),
+        r"|\b(?:accorde[zr]?|un avoir|valide[zr]?|confirm[ae]n?|abon[ae](?:r|le|me)?|approva)\b"
+        r"|\b(?:state|append|affirm\w*|left out|leave out|settle\w*|say that|is to (?:say|state))\b"),
     ("secrecy",
         r"\bwithout (?:any |further |human |manual |asking |a |waiting for |the |checking|consulting|telling "
         r"|involving "
@@ -89,6 +110,8 @@ PARTS = {name: re.compile(pattern) for name, pattern in (
         r"|\b(?:skip|bypass|omit|waive|suspend\w*|drop)\b.{0,25}\b(?:approval|review|human|verification"
         r"|confirmation|check"
         r")s?\b|\b(?:verification|review|approval)\b.{0,30}\bsuspended\b"
+        r"|\b(?:do not|don't|never) (?:route|send|forward|pass|escalate|hand|add|put)\b.{0,25}\b(?:review|queue"
+        r"|approval)\b"
         r"|\b(?:needs? no|requires? no|no further|no human|no more|no manual) (?:human |manual )?(?:checks?"
         r"|review|approval"
         r"|confirmation|verification)\b|\bno (?:checks?|review|approval|confirmation|verification) (?:is "
@@ -103,6 +126,30 @@ PARTS = {name: re.compile(pattern) for name, pattern in (
         r"|\bzonder (?:controle|goedkeuring|te vragen|overleg|toestemming)\b|\b(?:niets over|tegen niemand|aan "
         r"niemand)\b"
         r"|\bsenza (?:chiedere|conferma|approvazione)\b|\ba nessuno\b"),
+    ("reply",  # the text that is being written, as a place to put something
+        rf"\b{_WRITE}\b.{{0,80}}\b(?:in|into|to|as|with|at the (?:end|top|start|beginning) of|below|of) (?:your|the"
+        rf"|every"
+        rf"|each|any) {_REPLY}\b|\b(?:end|begin|start|close|finish|open|sign) (?:your|the|every"
+        rf"|each) (?:\w+ ){{0,2}}(?:"
+        rf"{_REPLY}|message|mail|e-?mail|letter) with\b|\b(?:complete|continue|finish) (?:the|this) (?:following "
+        rf"|sentence"
+        r"|paragraph|letter|text|mail|e-?mail|reply|answer)"),
+    ("dictated",  # what is to stand there
+        r"[\"'\u201c\u201e\u00ab](?:[^\"'\u201c-\u201e\u00ab\u00bb\s]+ ){2}|!\[|\]\(|https?://|<(?:img|a|iframe|script)\b"
+        r"|\bthe following\b"
+        r"|\b(?:we|i) (?:will|shall|have|hereby|are (?:happy|glad) to)?\s*(?:refund|reimburse|credit|waive|grant|owe)"
+        r"|:\s*\w+ \w+ \w+"),
+    ("slot",  # the reply as the one that must
+        rf"\b(?:your|the) (?:next |first |final )?{_REPLY}(?: \w+ (?:goes|is sent) (?:out )?to (?:me|us"
+        rf"|the customer))? (?:must"
+        r"|has to|have to|shall|needs to|is to|ought to|should) (?:\w+ )?(?:say|state|contain|include|read|begin"
+        r"|start|end|be"
+        r" (?:consistent|identical|exactly)|confirm|grant|mention|promise|consist|offer)\b"
+        rf"|\b(?:your|the) (?:next |first |final )?{_REPLY} (?:consists? of|reads?\s*:|is\s*:)|\bits wording is\b"),
+    ("drafting",  # an order for the moment of writing
+        r"\b(?:when|while|before|whenever) (?:you )?(?:draft|answer|repl[yi]|summari[sz]|classif|respond"
+        r"|writ)\w*\b.{0,30}"
+        r"\b(?:say|state|set|mark|grant|always|never|promise|approve)\b"),
     ("authority",
         r"\bpolicy (?:\d|notice|update|no\b|number|section)|\bpolicy\b.{0,20}\b(?:\d+\.\d+|internal)\b"
         r"|\b(?:new|internal|company) (?:company |internal )?(?:rule|policy|directive)s?\b"
@@ -123,5 +170,8 @@ MIXTURES = (
     ("addressed", 0.7, frozenset({"machine", "authority"})),
     ("secret_demand", 0.65, frozenset({"demand", "secrecy"})),
     ("false_rule", 0.6, frozenset({"authority", "secrecy"})),
+    ("dictation", 0.65, frozenset({"reply", "dictated"})),
+    ("dictation", 0.6, frozenset({"slot"})),
+    ("dictation", 0.6, frozenset({"drafting"})),
 )
 """Name, weight, and the parts that make it when they stand in one sentence."""

@@ -13,32 +13,14 @@ _ORDERS = (
     r"|programming|polic(?:y|ies)\b)s?"
 )
 INJECTION = build_signals(
-    (
-        "override",
-        0.9,
-        r"\b(?:ignore|disregard|forget|override|bypass|discard|skip|drop|do not (?:follow|obey)|stop following)\b"
-
-            rf"(?:(?! my | our ).){{0,40}}\b(?:(?:all|any|every|each|{_PRIOR}|your|the|these|those|safety"
-            rf"|company)\s+){{1,5}}(?:of\s+)?{_ORDERS}\b",
-    ),
+    ("override", 0.9,  # "don't forget the instructions" is said of a manual
+        r"\b(?:ignore|disregard|(?<!n't )(?<!n\u2019t )(?<!not )forget|override|bypass|discard|skip|drop"
+        r"|do not (?:follow|obey)|stop following)\b"
+        rf"(?:(?! my | our ).){{0,40}}\b(?:(?:all|any|every|each|{_PRIOR}|your|the|these|those|safety"
+        rf"|company)\s+){{1,5}}(?:of\s+)?{_ORDERS}\b"),
     ("override", 0.8,
         r"\b(?:ignore|disregard|forget)\s+(?:everything|all(?: of)?(?: that)?|anything)\s+(?:above"
         r"|before|you (?:were|have been) told|so far|prior)\b"),
-    ("override", 0.9,
-        r"\b(?:ignorier\w*|missachte\w*|vergiss|vergessen sie)\b.{0,40}\b(?:anweisung|instruktion"
-        r"|vorgabe|regel|befehl)\w*"),
-    ("override", 0.9,
-        r"\b(?:ignore[zr]?|oublie[zr]?|ne (?:tiens|tenez) pas compte)\b.{0,20}\b(?:les|toutes|ces|tes"
-        r"|vos|des|aux)\b.{0,20}\b(?:instructions|consignes|regles|règles|directives)\b"),
-    ("override", 0.9,
-        r"\b(?:ignor[ae]n?|olvid[ae]n?|omit[ae])\b.{0,40}\b(?:instrucciones|reglas|directrices"
-        r"|instruções|instrucoes|regras|indicaciones)\b"),
-    ("override", 0.9, r"\b(?:ignora\w*|dimentica\w*)\b.{0,40}\b(?:istruzioni|regole|direttive)\b"),
-    ("override", 0.9, r"\b(?:negeer|vergeet)\b.{0,40}\b(?:instructies|regels|opdrachten|aanwijzingen)\b"),
-    ("override", 0.9, r"\b(?:zignoruj|pomin|pomiń|zapomnij)\b.{0,40}\b(?:instrukcj|polece|zasad)\w*"),
-    ("override", 0.9, r"(?:игнорируй|забудь|проигнорируй)\w*.{0,40}(?:инструкц|указани|правил)\w*"),
-    ("override", 0.9, r"(?:忽略|无视|忘记|無視).{0,12}(?:指令|指示|提示|规则|規則|说明)"),
-    ("override", 0.9, r"(?:以前|これまで|上記)の(?:指示|命令|ルール).{0,6}(?:無視|忘れ)"),
     ("new_orders", 0.75,
         r"\b(?:new|updated|real|actual|following|hidden|secret"
         r"|special)\s+(?:system\s+)?(?:instructions?|directives?|prompt)\s*(?:for (?:you|the|this)|are"
@@ -290,7 +272,8 @@ ORDERS_INSIDE = re.compile(
     r"\b(?:refund|free|approve|approved|allow|ignore|disregard|instruction|assistant|prompt|override|verified"
     r"|authori[sz]ed|grant|issue a|reply with"
     r"|respond|you (?:are|must|will|should|may)|do not|transfer|discount|voucher|credit|policy"
-    r"|reveal|execute|call the|confirm|storn|erstatt|erwähn|genehmig|verschick|bestätig|antwort"
+    r"|reveal|execute|call the|confirm|state that|say that|(?:the|your) (?:reply|answer|draft)|grant|storn|erstatt"
+    r"|erwähn|genehmig|verschick|bestätig|antwort"
     r"|mitarbeiter|anweisung|rembours|approuv|consigne|reembols|aprueb|instruccion|terugbetal|goedkeur)\w*\b"
 )
 COMMAND = re.compile(

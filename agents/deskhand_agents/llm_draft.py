@@ -20,6 +20,7 @@ from deskhand_agents import replies
 from deskhand_agents.checker import CheckTask, check_draft
 from deskhand_agents.drafter import MAX_QUESTION_CHARS, DraftTask
 from deskhand_agents.injection import neutral_view
+from deskhand_agents.links import find_links
 from deskhand_agents.llm_output import DEADLINE_S, Output, ask, prompt_evidence, thread_text
 from deskhand_agents.llm_sources import cite, is_courtesy
 from deskhand_agents.prompts import Prompt, fenced
@@ -82,10 +83,12 @@ class LlmDraft:
     async def __call__(self, task: DraftTask, ctx: RunContext) -> Answer[Draft]:
         """Return the draft; confidence is the share of questions answered times the share of sentences backed.
 
-        Without passages and records no model is asked. An answer of which nothing is backed has no value; one that
-        says that it cannot answer is a holding reply of confidence 0.
+        Without passages and records no model is asked, nor for what is no mail of a customer. An answer of which
+        nothing is backed has no value; one that says that it cannot answer is a holding reply of confidence 0.
         """
         language = task.language or "en"
+        if not task.is_mail:
+            return Answer(None, 0.0, self.name, needs_human=True)
         if language not in replies.LANGUAGES:
             why = reason("unsupported_language", language)
             return Answer(None, 0.0, self.name, needs_human=True, reasons=(why,))
@@ -151,7 +154,7 @@ class LlmDraft:
         if not body.citations:
             parts.append(f"{replies.HOLDING} {replies.HANDED_ON}")
         elif open_questions:
-            lines = [replies.OPEN_QUESTION.format(question=_shown(question.text)) for question in open_questions]
+            lines = [_open_question(question.text) for question in open_questions]
             parts.append("\n".join([*dict.fromkeys(lines), replies.HANDED_ON]))
         if task.not_found:
             parts.append(f"{replies.NOT_FOUND.format(ids=', '.join(task.not_found))} {replies.ASK_ID}")
@@ -236,6 +239,11 @@ def _reasons(body: _Body, *, n_open: int, not_found: Sequence[str]) -> list[Reas
 def _evidence(body: _Body) -> list[Evidence]:
     cited = {citation.passage_id: citation for citation in body.citations if citation.passage_id[:7] != "record:"}
     return [Evidence(kind="passage", ref=where, text=citation.quote[:200]) for where, citation in cited.items()]
+
+
+def _open_question(text: str) -> str:
+    """Return what is said of a question that stays open; it is repeated only where it brings no link into our mail."""
+    return replies.PARTLY if find_links(text) else replies.OPEN_QUESTION.format(question=_shown(text))
 
 
 def _shown(question: str) -> str:

@@ -24,6 +24,7 @@ from deskhand.schema import Json
 from deskhand_agents.llm_output import prompt_evidence, thread_text
 from deskhand_agents.prompts import Prompt, fenced
 from deskhand_agents.reasons import reason
+from deskhand_agents.record_texts import neutral_result
 from deskhand_agents.resolver import MAX_LISTED, MAX_LOOKUPS, Resolution, ResolveTask, named_records, topic_of
 from deskhand_tools import Scope, Toolbox
 
@@ -156,6 +157,7 @@ class _Run:
     not_found: list[str] = field(default_factory=list)
     actions: dict[str, Action] = field(default_factory=dict)
     reasons: list[Reason] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: deque[ToolCall] = field(default_factory=deque)
@@ -222,8 +224,11 @@ class _Run:
         if isinstance(result, Action):
             self.actions.setdefault(result.key, result)
             return f"proposed {result.id} ({result.verdict.value}{f': {result.reason}' if result.reason else ''})"
-        self.findings += build_findings(name, args, result)
-        return canonical_json(result)[:MAX_RESULT_CHARS]
+        neutral = neutral_result(name, result)
+        self.reasons += neutral.reasons
+        self.evidence += neutral.evidence
+        self.findings += build_findings(name, args, neutral.value)
+        return fenced(canonical_json(neutral.value)[:MAX_RESULT_CHARS], "record", self.ctx)
 
     def _note_missing(self, tool: str, args: Mapping[str, Json]) -> None:
         """Keep what the customer named and its own getter did not find; a wrong call says nothing about a record."""
@@ -241,7 +246,7 @@ class _Run:
             confidence=self._confidence(found),
             strategy=strategy,
             usage=self.usage,
-            evidence=(prompt, *(Evidence(kind="record", ref=f"{f.tool}:{f.subject}") for f in found)),
+            evidence=(prompt, *(Evidence(kind="record", ref=f"{f.tool}:{f.subject}") for f in found), *self.evidence),
             reasons=tuple(dict.fromkeys(self.reasons)),
         )
 

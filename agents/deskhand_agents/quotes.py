@@ -56,8 +56,15 @@ and to the ticket and of its article's score, for each word of the ticket in it,
 Fitted by logistic regression on one half of 185 development tickets and checked on the other; the optimum is flat.
 """
 
+LENGTH_COST = 0.02
+"""What each word of a block takes off that in the order in which blocks are quoted: there is room for so many only.
+
+On the same tickets 81.5 % of the required facts were stated in 220 quoted words, and 80.5 % without it; in 190 words
+80.5 %.
+"""
+
 NEAR_BEST = 3.0
-"""How far below a question's best block, in log-odds, one may be."""
+"""How far below a question's best block, in log-odds, one may be, with and without its length."""
 
 MAX_PASSAGES = 12
 MAX_TICKET_CHARS = 300
@@ -111,6 +118,11 @@ class Block:
     def place(self) -> tuple[str, int]:
         """What tells it from other blocks."""
         return (self.passage.id, self.units[0].block)
+
+    @cached_property
+    def value(self) -> float:
+        """What it is worth, less what its length costs."""
+        return self.worth - LENGTH_COST * sum(count_words(unit.text) for unit in self.choose())
 
     def choose(self) -> tuple[Unit, ...]:
         """Return what is quoted: all of a short block and of numbered steps, else the best with what they need."""
@@ -295,6 +307,8 @@ def _n_shared(units: Iterable[Unit], words: frozenset[str]) -> int:
 
 def _match(question: Question, blocks: Sequence[Block], proven: frozenset[str]) -> Match:
     near = [block for block in blocks if block.worth >= blocks[0].worth - NEAR_BEST]
+    least = max((block.value for block in near), default=0.0) - NEAR_BEST
+    near = sorted((b for b in near if b.value >= least), key=lambda block: (-block.value, block.place))
     is_answered = any(block.passage.source_id in proven and block.cosine >= MIN_COSINE for block in blocks)
     best = max((block.score for block in blocks), default=0.0)
     return Match(question, tuple(near) if is_answered else (), round(max(0.0, best), 4))

@@ -88,12 +88,15 @@ def state_record(finding: Finding) -> str:
 
 def _content(facts: Mapping[str, Any]) -> str:
     """Return ``2 x Basil pods, Shelf, EUR 218.00 in all``."""
-    items = [
-        _with("{} x ", item.get("quantity") if item.get("quantity") != 1 else None) + str(item.get("product", ""))
-        for item in facts.get("items") or ()
-    ]
     total = _money(facts.get("total"))
-    return ", ".join([*items, *([f"{total} in all"] if total else [])])
+    return ", ".join([*map(_item, facts.get("items") or ()), *([f"{total} in all"] if total else [])])
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    """Return ``2 x Basil pods``; one whose name was left out by its number, or as "product"."""
+    quantity = item.get("quantity")
+    name = item.get("product") or item.get("sku") or "product"
+    return _with("{} x ", quantity if quantity != 1 else None) + str(name)
 
 
 def _sentence(*parts: str) -> str:

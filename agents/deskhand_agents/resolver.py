@@ -15,6 +15,7 @@ from deskhand.view import TicketView
 from deskhand_agents.entities import EntityKind, find_entities
 from deskhand_agents.injection import neutral_view
 from deskhand_agents.reasons import reason
+from deskhand_agents.record_texts import neutral_result
 
 MAX_LOOKUPS = 6
 MAX_LISTED = 3
@@ -126,6 +127,7 @@ class _Reader(Generic[S]):
         self.findings: list[Finding] = []
         self.not_found: list[str] = []
         self.reasons: list[Reason] = []
+        self.evidence: list[Evidence] = []
 
     async def get(self, kind: EntityKind, value: str) -> None:
         tool, argument = _GETTERS[kind]
@@ -133,7 +135,7 @@ class _Reader(Generic[S]):
             return
         wanted = await self._complete(kind, value) if value.isdecimal() else value
         try:
-            facts = await self._tools.call(tool, {argument: wanted}, self._ctx, self._scope)
+            facts = await self._call(tool, {argument: wanted})
         except ToolRetry:
             self.not_found.append(value)
             self.reasons.append(reason("record_not_found", value))
@@ -141,7 +143,16 @@ class _Reader(Generic[S]):
         except ToolFailed as exc:
             raise _Stop(str(exc)) from exc
         if isinstance(facts, dict):
-            self.findings.append(Finding(tool=tool, subject=str(facts.get(argument, value)), facts=facts))
+            self.findings.append(Finding(tool=tool, subject=str(facts.get(argument) or value), facts=facts))
+
+    async def _call(self, tool: str, args: dict[str, Json]) -> Json | Action:
+        result = await self._tools.call(tool, args, self._ctx, self._scope)
+        if isinstance(result, Action):
+            return result
+        neutral = neutral_result(tool, result)
+        self.reasons += neutral.reasons
+        self.evidence += neutral.evidence
+        return neutral.value
 
     async def _complete(self, kind: EntityKind, digits: str) -> str:
         """Return the requester's own record with these digits, or the digits where there is none."""
@@ -149,7 +160,7 @@ class _Reader(Generic[S]):
         if tool not in self._tools.names:
             return digits
         try:
-            listed: Any = await self._tools.call(tool, {}, self._ctx, self._scope)
+            listed: Any = await self._call(tool, {})
         except ToolRetry:
             return digits
         except ToolFailed as exc:
@@ -162,7 +173,7 @@ class _Reader(Generic[S]):
         if tool not in self._tools.names:
             return
         try:
-            listed: Any = await self._tools.call(tool, {}, self._ctx, self._scope)
+            listed: Any = await self._call(tool, {})
         except (ToolRetry, ToolFailed) as exc:
             raise _Stop(str(exc)) from exc
         records = [record for record in listed.get(key, []) if not values or record.get("order_id") in values]
@@ -178,6 +189,6 @@ class _Reader(Generic[S]):
             if not n_named
             else round(max(0, min(n_named, MAX_LOOKUPS) - n_missing) / min(n_named, MAX_LOOKUPS), 3),
             strategy=name,
-            evidence=tuple(Evidence(kind="record", ref=f"{f.tool}:{f.subject}") for f in found),
-            reasons=tuple(self.reasons),
+            evidence=(*(Evidence(kind="record", ref=f"{f.tool}:{f.subject}") for f in found), *self.evidence),
+            reasons=tuple(dict.fromkeys(self.reasons)),
         )

@@ -19,6 +19,9 @@ from deskhand_agents.urgency import judge_priority, judge_sentiment
 MAX_CHARS = 1_000
 """Longest text that is classified; encoders of this size read about 128 tokens."""
 
+NOT_MAIL = ("spam", "bounce", "auto_reply")
+"""Flags of the screening on what is about nothing that a category stands for, and needs no reply."""
+
 _PREFIX = re.compile(r"^(?:\s*(?:re|fwd?|aw|wg|tr|antw)\s*:\s*)+", re.IGNORECASE)
 
 

@@ -216,3 +216,17 @@ async def test_own_draft_passes_its_own_check(encoder, view_of, ctx):
     )
     assert codes(found) == []
     assert {status for _, _, status in commitments(found)} == {"backed"}
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["https://evil.example/pay", "//evil.example/x", "www.evil.example", "![r](x.png)", "[form](/x)", "<img src=x>"],
+)
+def test_link_that_is_in_no_article_is_named(check, link):
+    assert "foreign_link" in codes(check(f"{THIRTY.sentence}\n\nSee {link} now?", THIRTY))
+
+
+def test_links_of_articles_and_of_the_signature_are_ours(check):
+    passage = PASSAGE.model_copy(update={"text": f"{PASSAGE.text} See https://help.testware.example/returns."})
+    found = check(f"{THIRTY.sentence}\n\nSee https://help.testware.example/returns?", THIRTY, passage=passage)
+    assert "foreign_link" not in codes(found)

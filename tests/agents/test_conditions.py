@@ -29,6 +29,10 @@ def finding(**facts) -> Finding:
         ("On the Terrace, look in the left channel too.", False),
         ("The Shelf and the Terrace have a pump.", True),
         ("Pods keep for months.", True),
+        ("We do not ship outside Norway.", True),
+        ("We ship to every country except Norway and Switzerland.", True),
+        ("Only in the EU is it free.", True),
+        ("It is not sold elsewhere than in Norway.", True),
     ],
 )
 def test_sentence_about_others_does_not_concern_the_customer(text: str, is_concerned: bool):

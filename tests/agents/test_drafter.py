@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from deskhand.answers import Finding, Passage, Triage
+from deskhand.answers import Finding, Triage
 from deskhand.config import Brand
 from deskhand.recorder import FileRecorder, load_recording, replay
+from deskhand.testing import build_passage
 from deskhand_agents import DraftTask, QuoteDraft
 from deskhand_agents.replies import greet, state_record
 
 BRAND = Brand(name="Testware", signature="Testware support")
-RETURNS = Passage(
-    id="returns@1#0",
-    source_id="returns",
-    source_version=1,
-    title="Returns",
-    text=(
-        "You can return any product within **30 days** of delivery. It must be empty and dry.\n\n"
-        "To return a product:\n\n1. Ask for a return label.\n2. Pack the product.\n   Tape it well.\n\n"
-        "| a | b |\n\n# Heading\n\nReturn labels are free inside the EU."
-    ),
-    score=0.7,
-    found_by="dense",
+RETURNS = build_passage(
+    "You can return any product within **30 days** of delivery. It must be empty and dry.\n\n"
+    "To return a product:\n\n1. Ask for a return label.\n2. Pack the product.\n   Tape it well.\n\n"
+    "| a | b |\n\n# Heading\n\nReturn labels are free inside the EU."
 )
 ORDER = Finding(
     tool="get_order",
@@ -99,9 +92,15 @@ async def test_record_is_stated_with_its_own_citation(write):
 
 
 async def test_missing_order_number_is_asked_for(write):
-    answer = await write("Can I return a product?", triage=Triage(category="delivery"))
+    answer = await write("Can I return my pump?", triage=Triage(category="delivery"))
     assert "Could you send us your order number?" in answer.value.text
     assert "missing_fact" in codes(answer)
+
+
+async def test_order_number_is_not_asked_for_where_no_order_is_meant(write):
+    answer = await write("Within how many days can I return a product?", triage=Triage(category="delivery"))
+    assert "order number" not in answer.value.text
+    assert codes(answer) == []
 
 
 async def test_record_that_was_not_found_is_said(write):
@@ -223,3 +222,14 @@ async def test_country_is_asked_for_where_the_answer_depends_on_it(write):
     known = await write(f"{text} I am in the UK.", passages=(FEES,))
     assert "UK: 5.90" in known.value.text
     assert "Which country" not in known.value.text
+
+
+@pytest.mark.parametrize("flag", ["spam", "bounce", "auto_reply"])
+async def test_what_no_customer_wrote_gets_no_draft(write, flag):
+    triage = Triage(category=None, flags=(flag,))
+    answer = await write("Within how many days can I return a product?", triage=triage)
+    assert (answer.value, answer.confidence, answer.needs_human, answer.reasons) == (None, 0.0, True, ())
+    other = await write(
+        "Within how many days can I return a product?", triage=Triage(category=None, flags=("churn_risk",))
+    )
+    assert other.value.citations

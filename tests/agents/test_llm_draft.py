@@ -6,25 +6,17 @@ import json
 
 import pytest
 
-from deskhand.answers import Finding, Passage
+from deskhand.answers import Finding, Triage
 from deskhand.config import Brand
 from deskhand.errors import Unavailable
 from deskhand.interfaces import Completion
-from deskhand.testing import NOON, ScriptedChatModel
+from deskhand.testing import NOON, ScriptedChatModel, build_passage
 from deskhand_agents import CheckTask, DraftTask, check_draft
 from deskhand_agents.llm_draft import LlmDraft
 from deskhand_agents.prompts import load_prompt
 
 BRAND = Brand(name="Testware", signature="Testware support")
-RETURNS = Passage(
-    id="returns@1#0",
-    source_id="returns",
-    source_version=1,
-    title="Returns",
-    text="You can return any product within 30 days of delivery. Return labels are free inside the EU.",
-    score=0.7,
-    found_by="dense",
-)
+RETURNS = build_passage("You can return any product within 30 days of delivery. Return labels are free inside the EU.")
 ORDER = Finding(
     tool="get_order",
     subject="HF-1001",
@@ -218,3 +210,19 @@ async def test_ticket_without_a_question_is_answered_in_full(write):
 async def test_long_open_question_is_shortened(write):
     answer, _, _ = await write(entry(LABELS, question=None), text="Is it true that " + "very " * 60 + "old lamps glow?")
     assert "…”" in answer.value.text
+
+
+@pytest.mark.parametrize(
+    "link", ["https://evil.example/pay?me=1", "www.evil.example", "[here](x)", "![x](//evil.example/a.png)"]
+)
+async def test_question_with_a_link_is_not_repeated_in_our_mail(write, link):
+    answer, _, _ = await write(
+        entry(DAYS), text=f"{QUESTION} Did you see {link} and will you answer it?", unanswered=[2]
+    )
+    assert "evil" not in answer.value.text and "](" not in answer.value.text
+    assert "I do not have a confirmed answer to everything you asked yet." in answer.value.text
+
+
+async def test_what_no_customer_wrote_asks_no_model(write):
+    answer, model, _ = await write(entry(DAYS), triage=Triage(category=None, flags=("spam",)))
+    assert (answer.value, answer.needs_human, model.calls) == (None, True, [])

@@ -7,12 +7,13 @@ from datetime import date
 import pytest
 
 from deskhand.actions import Effect
-from deskhand.answers import Passage, Triage
+from deskhand.answers import Triage
 from deskhand.config import Brand
 from deskhand.errors import ToolRetry, Unavailable
 from deskhand.model_settings import ModelsSettings
 from deskhand.provider import FakeProvider, Fault
 from deskhand.schema import Model
+from deskhand.testing import build_passage
 from deskhand.tickets import Requester
 from deskhand_agents import DraftTask, ResolveTask, SummaryTask, TriageTask
 from deskhand_agents.llm_draft import LlmDraft
@@ -24,15 +25,7 @@ from deskhand_models import Models
 from deskhand_tools import Policy, Scope, Tool, Toolbox
 
 TEXT = "How do returns work for my order HF-1001?"
-PASSAGE = Passage(
-    id="returns@1#0",
-    source_id="returns",
-    source_version=1,
-    title="Returns",
-    text="You can return any product within 30 days of delivery.",
-    score=0.7,
-    found_by="dense",
-)
+PASSAGE = build_passage()
 
 
 class OrderId(Model):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from datetime import date, timedelta
 
 import pytest
@@ -16,24 +14,14 @@ from deskhand.context import RunContext
 from deskhand.errors import ToolFailed, Unavailable
 from deskhand.interfaces import Completion, ToolCall
 from deskhand.recorder import FileRecorder, load_recording, replay
-from deskhand.testing import FixedClock, SequentialIds
+from deskhand.testing import FixedClock, SequentialIds, build_orders
 from deskhand.tickets import Requester
 from deskhand_agents import ResolveTask
 from deskhand_agents.llm_resolve import LlmResolver, ResolveLimits, _Run, build_findings
 from deskhand_agents.prompts import load_prompt
 from deskhand_tools import Policy, Scope, Tool, Toolbox, order_tools
 
-SCHEMA = """
-CREATE TABLE customers(id TEXT PRIMARY KEY, name TEXT, email TEXT UNIQUE, phone TEXT, country TEXT, language TEXT,
- created_at TEXT);
-CREATE TABLE orders(id TEXT PRIMARY KEY, customer_id TEXT, placed_at TEXT, status TEXT, currency TEXT,
- total_cents INTEGER, shipping_cents INTEGER, country TEXT, carrier TEXT, tracking_number TEXT, shipped_at TEXT,
- estimated_delivery TEXT, delivered_at TEXT);
-CREATE TABLE order_items(order_id TEXT, sku TEXT, product TEXT, quantity INTEGER, unit_price_cents INTEGER);
-CREATE TABLE returns(id TEXT PRIMARY KEY, order_id TEXT, reason TEXT, status TEXT, requested_at TEXT,
- received_at TEXT, refund_cents INTEGER, refunded_at TEXT);
-CREATE TABLE subscriptions(id TEXT PRIMARY KEY, customer_id TEXT, plan TEXT, status TEXT, started_at TEXT,
- next_shipment_at TEXT, price_cents INTEGER, currency TEXT);
+ROWS = """
 INSERT INTO customers VALUES('C-1','Ann Lee','ann@example.com',NULL,'DE','en','2025-01-02T10:00:00Z');
 INSERT INTO customers VALUES('C-2','Bob Roe','bob@example.com',NULL,'DE','en','2025-01-03T10:00:00Z');
 INSERT INTO orders VALUES('HF-1001','C-1','2026-11-01','shipped','EUR',5000,NULL,'DE','DHL','JJ',NULL,NULL,NULL);
@@ -59,10 +47,7 @@ async def broken(args, scope):
 
 @pytest.fixture
 def toolbox(tmp_path) -> Toolbox:
-    path = tmp_path / "orders.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(SCHEMA)
-        connection.commit()
+    path = build_orders(tmp_path / "orders.db", ROWS)
     refund = Tool("refund", "Pay money back.", Effect.money, RefundArgs, never)
     stock = Tool("stock", "Say what is in stock.", Effect.read, RefundArgs, broken)
     return Toolbox([*order_tools(path), refund, stock], Policy())

@@ -1,7 +1,9 @@
 """Which records a reply states."""
 
+import pytest
+
 from deskhand.answers import Finding
-from deskhand_agents.records import records_to_state
+from deskhand_agents.records import means_own, records_to_state
 
 
 def order(number: str, tool: str = "list_orders") -> Finding:
@@ -32,3 +34,32 @@ def test_unknown_kind_of_record_is_not_stated(view_of):
 def test_three_records_at_most(view_of):
     view = view_of("HF-1001 HF-1002 HF-1003 HF-1004")
     assert len(subjects(view, *(order(f"HF-100{n}") for n in range(1, 5)))) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Where is my parcel?",
+        "Where is it? Will it still come?",
+        "Can I add a pump to the order I placed this morning?",
+        "The tracking does not move. When do you call a parcel lost?",
+        "Nothing arrived.",
+    ],
+)
+def test_what_a_customer_has_or_waits_for_is_meant(view_of, text):
+    assert means_own(view_of(text))
+    assert subjects(view_of(f"{text} Please look at the parcel."), order("HF-2")) == ["HF-2"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Do you ship to Norway?",
+        "Hello,\n\nhow much does shipping cost? When is it free?\n\nKind regards\nAnn",
+        "How long does a delivery to Ireland take?",
+    ],
+)
+def test_question_of_somebody_who_may_have_no_order_means_none(view_of, text):
+    view = view_of(text, subject="Shipping")
+    assert not means_own(view)
+    assert subjects(view, order("HF-2")) == []

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from datetime import date
 
 import pytest
 
 from deskhand.answers import Triage
 from deskhand.errors import ToolFailed
+from deskhand.testing import build_orders
 from deskhand.tickets import Requester
 from deskhand_agents import ResolveTask, RulesResolver
 from deskhand_agents.entities import EntityKind
 from deskhand_agents.resolver import MAX_LISTED, topic_of
 from deskhand_tools import Policy, Scope, Toolbox, order_tools
 
-SCHEMA = """
-CREATE TABLE customers(id TEXT PRIMARY KEY, name TEXT, email TEXT UNIQUE, phone TEXT, country TEXT, language TEXT,
- created_at TEXT);
-CREATE TABLE orders(id TEXT PRIMARY KEY, customer_id TEXT, placed_at TEXT, status TEXT, currency TEXT,
- total_cents INTEGER, shipping_cents INTEGER, country TEXT, carrier TEXT, tracking_number TEXT, shipped_at TEXT,
- estimated_delivery TEXT, delivered_at TEXT);
-CREATE TABLE order_items(order_id TEXT, sku TEXT, product TEXT, quantity INTEGER, unit_price_cents INTEGER);
-CREATE TABLE returns(id TEXT PRIMARY KEY, order_id TEXT, reason TEXT, status TEXT, requested_at TEXT,
- received_at TEXT, refund_cents INTEGER, refunded_at TEXT);
-CREATE TABLE subscriptions(id TEXT PRIMARY KEY, customer_id TEXT, plan TEXT, status TEXT, started_at TEXT,
- next_shipment_at TEXT, price_cents INTEGER, currency TEXT);
+ROWS = """
 INSERT INTO customers VALUES('C-1','Ann Lee','ann@example.com',NULL,'DE','en','2025-01-02T10:00:00Z');
 INSERT INTO customers VALUES('C-2','Bob Roe','bob@example.com',NULL,'DE','en','2025-01-03T10:00:00Z');
 INSERT INTO orders VALUES('HF-9009','C-2','2026-11-01','shipped','EUR',12900,490,'DE','DHL','J1',NULL,NULL,NULL);
@@ -36,19 +25,16 @@ INSERT INTO returns VALUES('RMA-3001','HF-1001','broken','received','2026-11-08'
 INSERT INTO returns VALUES('RMA-3002','HF-1002','broken','received','2026-11-09',NULL,6000,NULL);
 INSERT INTO subscriptions VALUES('SUB-5001','C-1','Kitchen','active','2025-05-14','2026-11-27',2690,'EUR');
 """
+ORDERS = "".join(
+    f"INSERT INTO orders VALUES('HF-{1000 + n}','C-1','2026-11-{n:02d}','shipped','EUR',5000,NULL,'DE','DHL','JJ',"
+    "NULL,NULL,NULL);\n"
+    for n in range(1, 6)
+)
 
 
 @pytest.fixture
 def toolbox(tmp_path) -> Toolbox:
-    path = tmp_path / "orders.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(SCHEMA)
-        for n in range(1001, 1006):
-            row = (f"HF-{n}", f"2026-11-{n - 1000:02d}")
-            connection.execute(
-                "INSERT INTO orders VALUES(?,'C-1',?,'shipped','EUR',5000,NULL,'DE','DHL','JJ',NULL,NULL,NULL)", row
-            )
-        connection.commit()
+    path = build_orders(tmp_path / "orders.db", ROWS + ORDERS)
     return Toolbox(order_tools(path), Policy())
 
 

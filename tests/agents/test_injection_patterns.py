@@ -1,0 +1,41 @@
+"""No pattern of the detector takes long over a text that was made for that."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from deskhand_agents import disguise, injection, links
+from deskhand_agents.injection_parts import PARTS
+
+LENGTH = 100_000
+NAMED = {f"{number}_{signal.name}": signal.pattern for number, signal in enumerate(injection._SIGNS + injection._SPANS)}
+PATTERNS = (
+    NAMED
+    | PARTS
+    | {
+        name: getattr(module, name)
+        for module, names in (
+            (disguise, ("_LEET_WORD", "_SPACED", "_BASE64", "_HEX", "_BASE32", "_QUOTED_PRINTABLE", "_JOINED")),
+            (links, ("_LINK", "_MARKUP")),
+        )
+        for name in names
+    }
+)
+PIECES = [
+    "a", "a_", "a.b_", "a(", '"', "\u201c", "\u00ab", "<a ", "<a clip:", "[", "](", "\n", " ", "q: a\n", "ignore the ",
+    "ignora tus ", "以前", "1-", "QUJD\n", "your reply ", "review ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_hundred_thousand_hostile_characters_take_a_moment(piece: str) -> None:
+    hostile = piece * (LENGTH // len(piece)) + "\u00e9("
+    slow = {}
+    for name, pattern in PATTERNS.items():
+        started = time.process_time()
+        sum(1 for _ in pattern.finditer(hostile))
+        if (spent := time.process_time() - started) > 5.0:
+            slow[name] = spent
+    assert not slow

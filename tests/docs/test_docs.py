@@ -197,7 +197,7 @@ def run_all(blocks: list[Command], folder: Path) -> list[tuple[int, str]]:
         env=os.environ | {"PATH": path},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     return [(int(code), output) for output, code in re.findall(r"(.*?)\n@@(\d+)@@", done.stdout, re.DOTALL)]
 

@@ -14,7 +14,6 @@ from deskhand.errors import StoreError
 from deskhand.testing import NOON, until
 from deskhand_runs.inbox import Inbox, NewEntry
 from deskhand_runs.intake import Intake
-from deskhand_runs.leftovers import Leftovers
 
 # Acknowledges three deliveries of one ticket and one of another, and dies before their workflows are enqueued.
 DIES = """

@@ -247,10 +247,10 @@ class Store:
 
     def known_vectors(self, hashes: Collection[str]) -> dict[str, Vector]:
         """Return the vectors, of chunks or units, that are stored for these hashes already."""
-        where = "hash IN (SELECT value FROM json_each(?1))"
+        where = "hash IN (SELECT value FROM json_each(:hashes))"
         sql = f"SELECT hash, vector FROM chunks WHERE {where} UNION ALL SELECT hash, vector FROM units WHERE {where}"  # noqa: S608 - constants
         with self.reading() as connection:
-            rows = connection.execute(sql, (json.dumps(sorted(hashes)),)).fetchall()
+            rows = connection.execute(sql, {"hashes": json.dumps(sorted(hashes))}).fetchall()
         return {hashed: np.frombuffer(vector, np.float32) for hashed, vector in rows}
 
     def cases(self) -> dict[str, KnownCase]:

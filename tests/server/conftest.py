@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from deskhand_server import Serving, build_app, serve
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PASSWORD = "correct horse"
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 API_KEY = "key-one"
 CONFIG = (
     DEFAULT_CONFIG
@@ -487,3 +489,15 @@ def kit() -> SimpleNamespace:
         passage=PASSAGE,
         reply=REPLY,
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not os.path.exists(CHROMIUM) and not os.environ.get("CI"):
+        pytest.skip("there is no chromium here; install Debian's, CI has it")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,21 +12,8 @@ from real_systems import wait_for
 from deskhand.answers import Reason
 from deskhand.records import RunStatus
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 XSS = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1><svg onload=window.hacked=1>"
 LINK = "javascript:window.hacked=1"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not os.path.exists(CHROMIUM) and not os.environ.get("CI"):
-        pytest.skip("there is no chromium here; install Debian's, CI has it")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 class Reviewer:
@@ -46,6 +31,7 @@ class Reviewer:
         self.page.get_by_label("Password").fill(kit.password)
         self.page.get_by_role("button", name="Log in").click()
         self.page.wait_for_selector("h1")
+        self.page.wait_for_load_state()
 
     def _hear(self, message: Any) -> None:
         # answers such as 401 and 409 are part of the play

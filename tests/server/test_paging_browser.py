@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,21 +10,8 @@ import pytest
 
 from deskhand.records import RunStatus
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 N_RETURNS, N_SHIPPING = 120, 110
 LONG = "About a subject that goes on and on, as subjects of forwarded mails do " * 6
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not os.path.exists(CHROMIUM) and not os.environ.get("CI"):
-        pytest.skip("there is no chromium here; install Debian's, CI has it")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +41,7 @@ def page(browser: Any, full_queue: Any, kit: Any, request: pytest.FixtureRequest
     page.get_by_label("Password").fill(kit.password)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_selector("table.rows a.open")
+    page.wait_for_load_state()  # the keys and the layout, too
     yield page
     context.close()
     assert errors == []

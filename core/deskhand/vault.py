@@ -39,9 +39,14 @@ class Vault(Protocol):
 
 
 class _Kind(NamedTuple):
-    """One kind of personal data. ``length`` tells how much of a candidate is the value; 0 when it is none."""
+    """One kind of personal data.
+
+    Every value has a ``sign`` in it: a text without one is not searched. ``length`` tells how much of a candidate is
+    the value; 0 when it is none.
+    """
 
     name: str
+    sign: re.Pattern[str]
     pattern: re.Pattern[str]
     length: Callable[[str], int]
     identity: Callable[[str], str]
@@ -130,10 +135,12 @@ def _phone_identity(value: str) -> str:
     return f"+{digits}" if value.startswith("+") else re.sub("^00", "+", digits)
 
 
+_DIGIT = re.compile(r"\d")
 # Every pattern has one way to match, so that the time grows with the length of the text and no faster.
 _KINDS = (
     _Kind(
         "EMAIL",
+        re.compile("@"),
         re.compile(
             r"(?<![\w.+-])(?:[\w.+-]{1,32}')?[\w.+-]{1,64}@(?:[^\W_](?:[\w-]{0,62})\.){1,8}(?:xn--[\w-]{1,59}|[^\W\d_]{2,24})\b"
         ),
@@ -142,13 +149,15 @@ _KINDS = (
     ),
     _Kind(
         "IBAN",
+        _DIGIT,
         re.compile(rf"\b[A-Za-z]{{2}}{_SPACE}?[0-9]{{2}}(?:{_GAP}?[A-Za-z0-9]){{11,30}}"),
         _iban_length,
         lambda value: re.sub(_GAP, "", value).upper(),
     ),
-    _Kind("CARD", re.compile(rf"(?<![\w-])\d{{4,19}}(?:{_GAP}\d{{3,19}}){{0,4}}(?!\w)"), _card_length, _digits),
+    _Kind("CARD", _DIGIT, re.compile(rf"(?<![\w-])\d{{4,19}}(?:{_GAP}\d{{3,19}}){{0,4}}(?!\w)"), _card_length, _digits),
     _Kind(
         "PHONE",
+        _DIGIT,
         re.compile(
             rf"(?<![\w#-])(?<!\d[.,/])(?:(?:\+|\(?0)\(?\d(?:{_GAP}|[\d()/.]){{5,22}}\d"
             rf"|\(\d{{3}}\){_SPACE}?\d{{3}}[ .-]\d{{4}}|\d{{3}}(?P<dash>[.-])\d{{3}}(?P=dash)\d{{4}})(?![\w-])"
@@ -161,6 +170,8 @@ _IDENTITIES = {kind.name: kind.identity for kind in _KINDS}
 
 
 def _substitute(kind: _Kind, text: str, replacement: Callable[[str], str]) -> str:
+    if not kind.sign.search(text):
+        return text
     pieces, done, start = [], 0, 0
     while match := kind.pattern.search(text, start):
         end = match.start() + kind.length(match[0])

@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-import inspect
 import logging
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from deskhand.libraries import prepare
 from deskhand_models.faults import AttemptFailed, Fault, read_status, shorten
+from deskhand_models.litellm_calls import adapt, watched
 from deskhand_models.transport import Attempt, Outgoing
 from deskhand_models.wire import read_reply
-
-_MAKING: ContextVar[_Making | None] = ContextVar("making", default=None)
 
 
 class LiteLLMTransport:
@@ -38,7 +34,7 @@ class LiteLLMTransport:
         litellm = self._litellm
         assert litellm is not None
         try:
-            with _watched():
+            with watched():
                 body = await _complete(litellm, outgoing)
         except Exception as exc:  # a provider's edge: every way to fail becomes one of ours
             raise _read_failure(litellm, exc, outgoing.key) from exc
@@ -57,76 +53,6 @@ async def _complete(litellm: ModuleType, outgoing: Outgoing) -> dict[str, Any]:
     return body
 
 
-class _Making:
-    """The coroutine that LiteLLM makes for a call, in a thread of its own, before it waits for the network.
-
-    A call that is cut off before that never awaits it; it is then closed here, whichever of the two comes last.
-    """
-
-    def __init__(self) -> None:
-        self._made: object = None
-        self._is_over = False
-
-    def keep(self, made: object) -> None:
-        """Take in what was made; called in the thread."""
-        self._made = made
-        if self._is_over:
-            self._drop()
-
-    def end(self) -> None:
-        """The call is over; what was not begun by now never will be."""
-        self._is_over = True
-        self._drop()
-
-    def _drop(self) -> None:
-        made = self._made
-        if inspect.iscoroutine(made) and inspect.getcoroutinestate(made) == inspect.CORO_CREATED:
-            made.close()
-
-
-def _reporting(make: Callable[..., object]) -> Callable[..., object]:
-    """Return ``make`` so that it tells the call that it works for what it made."""
-
-    @functools.wraps(make)
-    def reporting(*args: Any, **kwargs: Any) -> object:
-        made = make(*args, **kwargs)
-        if (making := _MAKING.get()) is not None:
-            making.keep(made)
-        return made
-
-    return reporting
-
-
-@contextmanager
-def _watched() -> Iterator[None]:
-    """Watch over what LiteLLM makes here, and let it keep no books of its own: nobody reads them.
-
-    Its books cost 0.6 ms a call.
-    """
-    making = _Making()
-    outer = _MAKING.set(making)
-    try:
-        with _without_books():
-            yield
-    finally:
-        _MAKING.reset(outer)
-        making.end()
-
-
-@contextmanager
-def _without_books() -> Iterator[None]:
-    try:
-        from litellm._internal_context import is_internal_call
-    except ImportError:  # a private name; without it calls only cost more
-        yield
-        return
-    outer = is_internal_call.set(True)
-    try:
-        yield
-    finally:
-        is_internal_call.reset(outer)
-
-
 @functools.cache
 def _import() -> ModuleType:
     prepare()
@@ -136,8 +62,7 @@ def _import() -> ModuleType:
     litellm.telemetry = False
     # Its embeddings take max_retries=0 for none given, and would try three times behind the budget's back.
     litellm.__dict__["DEFAULT_MAX_RETRIES"] = 0
-    for name in ("completion", "embedding"):  # what acompletion and aembedding call in a thread
-        setattr(litellm.main, name, _reporting(getattr(litellm.main, name)))
+    adapt(litellm)
     litellm.suppress_debug_info = True
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -215,13 +215,14 @@ async def match_questions(
         return [Match(question, (), 0.0) for question in questions]
     asked = [*(question.query for question in questions), ticket]
     scores = _Scores(await _compare(asked, candidates, encoder, ctx))
+    held = _held_blocks(candidates, customer)
     words = frozenset().union(*(content_words(text) for text in asked))
 
     def match(question: Question, row: int) -> Match:
         # Of several questions each must be answered by what it says itself.
         own = content_words(question.query) if len(questions) > 1 and row < len(questions) else words
         return _match(
-            question, _blocks(candidates, scores, row, words, customer), _proven(own, candidates.passages, customer)
+            question, _blocks(candidates, held, scores, row, words), _proven(own, candidates.passages, customer)
         )
 
     matches = [match(question, n) for n, question in enumerate(questions)]
@@ -253,32 +254,37 @@ def _cosines(encoder: Encoder, asked: list[str], texts: list[str]) -> Json:
     return [[round(float(cosine), 4) for cosine in row] for row in matrix]
 
 
-def _blocks(
-    candidates: _Candidates, scores: _Scores, question: int, words: frozenset[str], customer: Customer
-) -> list[Block]:
-    """Return the blocks that hold for the customer, with their scores for one question."""
+def _held_blocks(candidates: _Candidates, customer: Customer) -> list[list[int]]:
+    """Return the places of the units that hold for the customer, block by block."""
     grouped: dict[tuple[str, int], list[int]] = {}
     for i, (passage, unit) in enumerate(candidates.units):
         grouped.setdefault((passage.id, unit.block), []).append(i)
     blocks = []
     for members in grouped.values():
-        passage = candidates.units[members[0]][0]
         held = _for_customer([candidates.units[i][1] for i in members], customer)
-        kept = [
-            (unit, i)
-            for unit, i in zip([candidates.units[i][1] for i in members], members, strict=True)
-            if unit in held
-        ]
-        if kept:
-            own = tuple(scores.of(question, i, passage) + _row_bonus(unit, words) for unit, i in kept)
-            cosine = max(scores.rows[question][i] for _, i in kept)
-            worth = (
-                candidates.articles[passage.source_id]
-                + OWN_WEIGHT * cosine
-                + TICKET_WEIGHT * max(scores.rows[-1][i] for _, i in kept)
-                + WORD_WEIGHT * _n_shared((unit for unit, _ in kept), words)
-            )
-            blocks.append(Block(passage, tuple(unit for unit, _ in kept), own, cosine, worth))
+        blocks.append([i for i in members if candidates.units[i][1] in held])
+    return [block for block in blocks if block]
+
+
+def _blocks(
+    candidates: _Candidates, held: Sequence[Sequence[int]], scores: _Scores, question: int, words: frozenset[str]
+) -> list[Block]:
+    """Return the blocks at the places ``held``, with their scores for one question."""
+    blocks = []
+    for members in held:
+        passage = candidates.units[members[0]][0]
+        units = tuple(candidates.units[i][1] for i in members)
+        own = tuple(
+            scores.of(question, i, passage) + _row_bonus(unit, words) for i, unit in zip(members, units, strict=True)
+        )
+        cosine = max(scores.rows[question][i] for i in members)
+        worth = (
+            candidates.articles[passage.source_id]
+            + OWN_WEIGHT * cosine
+            + TICKET_WEIGHT * max(scores.rows[-1][i] for i in members)
+            + WORD_WEIGHT * _n_shared(units, words)
+        )
+        blocks.append(Block(passage, units, own, cosine, worth))
     return sorted(blocks, key=lambda block: (-block.worth, block.place))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from deskhand.remembering import remembering
+
 _EURO = frozenset(
     [
         "AT",
@@ -88,6 +90,7 @@ _CODES = re.compile(rf"(?<!\w)(?:{'|'.join(sorted(CURRENCIES))})(?!\w)")
 _SIGNS = {"£": "GBP", "$": "USD", "€": "EUR"}
 
 
+@remembering()
 def countries_in(text: str) -> frozenset[str]:
     """Return the ISO codes of the countries named in ``text``; "EU" stands for all of its members."""
     found = {code for code, pattern in _PATTERNS.items() if pattern.search(text)}
@@ -99,6 +102,7 @@ def currencies_in(text: str) -> frozenset[str]:
     return frozenset(_CODES.findall(text)) | {code for sign, code in _SIGNS.items() if sign in text}
 
 
+@remembering()
 def countries_of_places(text: str) -> frozenset[str]:
     """Return the codes of the countries in which towns and states lie that ``text`` names."""
     return frozenset(code for code, pattern in _PLACE_PATTERNS.items() if pattern.search(text))

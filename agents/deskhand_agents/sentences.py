@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from deskhand.fencing import fold
+from deskhand.remembering import remembering
 from deskhand.vault import PLACEHOLDER
 from deskhand_memory.units import cut_sentences
 
@@ -180,6 +181,7 @@ def body_sentences(text: str) -> list[str]:
     return split_sentences(strip_courtesies(strip_quoted(text)))
 
 
+@remembering()
 def content_words(text: str) -> frozenset[str]:
     """Return the folded words that carry meaning (English), cut to their first six letters as a crude stem."""
     return frozenset(word[:6] for word in _WORD.findall(fold(text)) if word not in _STOP and len(word) > 1)

@@ -6,6 +6,8 @@ import re
 import secrets
 import unicodedata
 
+from deskhand.remembering import remembering
+
 _HIDDEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and newline
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
@@ -28,6 +30,7 @@ def normalise(text: str) -> str:
     return _BLANK_RUN.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip()
 
 
+@remembering()
 def fold(text: str) -> str:
     """Return ``text`` for comparing: compatibility forms folded (NFKC), lower case, single spaces."""
     return " ".join(unicodedata.normalize("NFKC", normalise(text)).casefold().split())

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from deskhand.jsonio import canonical_json
 from deskhand.libraries import prepare
+from deskhand.remembering import remembering
 
 if TYPE_CHECKING:
     import tiktoken
 
 _SLICE = 2000
 """Characters encoded at once: a long text without spaces costs time that grows with the square of its length."""
-_CACHED_CHARS = 8000
-"""The counts of shorter texts are kept: an agent sends the same messages again with every turn."""
 _PER_MESSAGE = 6
 _PER_REQUEST = 8
 
@@ -32,17 +31,11 @@ def load_encoding() -> tiktoken.Encoding:
     return tiktoken.get_encoding("cl100k_base")
 
 
+@remembering(n_texts=2048, longest=8000)  # an agent sends the same messages again with every turn
 def count_tokens(text: str) -> int:
     """Return how many tokens ``text`` has, or a few more: it is cut into slices first."""
-    return _count_cached(text) if len(text) <= _CACHED_CHARS else _count(text)
-
-
-def _count(text: str) -> int:
     encoding = load_encoding()
     return sum(len(encoding.encode_ordinary(text[start : start + _SLICE])) for start in range(0, len(text), _SLICE))
-
-
-_count_cached = lru_cache(maxsize=2048)(_count)
 
 
 def count_prompt(body: Mapping[str, Any]) -> int:

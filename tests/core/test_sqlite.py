@@ -3,6 +3,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -213,9 +214,18 @@ def test_sqlite_error_is_told_with_its_next_step(tmp_path, text, said):
     assert said in str(store_error(tmp_path, sqlite3.OperationalError(text)))
 
 
-def test_a_long_wait_for_the_lock_is_told_and_then_goes_on(tmp_path, monkeypatch, caplog):
+@pytest.fixture
+def two_connections(tmp_path):
+    with (
+        closing(open_database(tmp_path / "t.db", SCHEMA)) as one,
+        closing(open_database(tmp_path / "t.db", SCHEMA)) as two,
+    ):
+        yield one, two
+
+
+def test_a_long_wait_for_the_lock_is_told_and_then_goes_on(two_connections, monkeypatch, caplog):
     monkeypatch.setattr("deskhand.sqlite._PATIENCE_MS", 20)
-    holder, waiting = open_database(tmp_path / "t.db", SCHEMA), open_database(tmp_path / "t.db", SCHEMA)
+    holder, waiting = two_connections
     holder.execute("BEGIN IMMEDIATE")
     release = threading.Timer(0.2, holder.execute, ("ROLLBACK",))
     release.start()
@@ -229,8 +239,8 @@ def test_a_long_wait_for_the_lock_is_told_and_then_goes_on(tmp_path, monkeypatch
     assert caplog.text.count("another process") == 1, "nothing is told when nobody waits"
 
 
-def test_a_connection_that_does_not_wait_is_left_so(tmp_path, caplog):
-    holder, hasty = open_database(tmp_path / "t.db", SCHEMA), open_database(tmp_path / "t.db", SCHEMA)
+def test_a_connection_that_does_not_wait_is_left_so(two_connections, caplog):
+    holder, hasty = two_connections
     hasty.execute("PRAGMA busy_timeout=0")
     with transaction(holder), pytest.raises(sqlite3.OperationalError, match="locked"), transaction(hasty):
         pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +22,8 @@ class Progress(Protocol):
         ...
 
 
+_WIDE = 110
+"""Characters of a terminal on which every column of a table has room."""
 _OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -63,17 +65,33 @@ def print_rich(shown: RenderableType, style: str | None = None) -> None:
     typer.echo("\n".join(line.rstrip(" ") for line in captured.get().split("\n")), nl=False)
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, whole: Collection[str] = ()) -> None:
-    """Print a table; cells are never read as markup. Columns in ``whole`` keep to one line, the others fold."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    whole: Collection[str] = (),
+    spare: Collection[str] = (),
+) -> None:
+    """Print a table; cells are never read as markup.
+
+    Args:
+        columns: The heads.
+        rows: As many cells each.
+        whole: Columns that keep to one line, such as ids that are copied; the others fold.
+        spare: Columns left out on a terminal of less than 110 characters.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    left_out = spare if stdout_console().width < _WIDE else ()
+    shown = [place for place, column in enumerate(columns) if column not in left_out]
     table = Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in whole)
+    for place in shown:
+        table.add_column(columns[place], overflow="fold", no_wrap=columns[place] in whole)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(one_line(str(cell))) for cell in row))
+        cells = [row[place] for place in shown]
+        table.add_row(*(cell if isinstance(cell, Text) else Text(one_line(str(cell))) for cell in cells))
     print_rich(table)
 
 

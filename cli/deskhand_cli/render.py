@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from deskhand.records import Outcome
-from deskhand_cli.output import one_line, print_rich, print_table, printable, stdout_console
+from deskhand_cli.output import one_line, print_rich, print_table, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
 _RUN_COLUMNS = ("ticket", "category", "conf.", "priority", "decision", "cites", "s", "why")
 _QUOTE_CHARS = 200
-_WIDE = 110
 
 
 def run_table(results: Sequence[RunResult]) -> None:
     """Print one row a run: what it is about, how sure, what was decided, how long it took and, if wide, why."""
-    n_columns = len(_RUN_COLUMNS) if stdout_console().width >= _WIDE else len(_RUN_COLUMNS) - 1
-    print_table(_RUN_COLUMNS[:n_columns], (run_row(result)[:n_columns] for result in results), whole=_RUN_COLUMNS[:-1])
+    print_table(_RUN_COLUMNS, map(run_row, results), whole=_RUN_COLUMNS[:-1], spare=("why",))
 
 
 def run_row(result: RunResult) -> tuple[object, ...]:
@@ -142,7 +140,8 @@ def record_table(records: Sequence[RunRecord]) -> None:
         )
         for record in records
     ]
-    print_table(("run", "ticket", "graph", "status", "category", "updated (UTC)", "error"), rows)
+    columns = ("run", "ticket", "graph", "status", "category", "updated (UTC)", "error")
+    print_table(columns, rows, whole=("run",), spare=("graph", "updated (UTC)"))
 
 
 def cost_table(costs: Sequence[AgentCost]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deskhand.testing import build_ticket
-from deskhand_cli.output import printable
+from deskhand_cli.output import print_table, printable
 
 
 def test_escapes_are_not_obeyed_by_the_terminal() -> None:
@@ -37,3 +37,15 @@ def test_a_ticket_cannot_forge_the_reviewers_screen(invoke, workspace: Path, tmp
     shown = invoke("review", "show", run_id, "--workspace", workspace).output
     assert "\x1b" not in shown
     assert "[bold]Done[/bold]" in shown
+
+
+def test_narrow_terminals_show_ids_whole_and_do_without_some_columns(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = "run-1m7ze7xvjeppwq35dk"
+    for columns, heads in ((60, ["run", "why"]), (109, ["run", "why"]), (110, ["run", "category", "why"])):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        print_table(
+            ("run", "category", "why"), [(run_id, "billing", "word " * 30)], whole=("run",), spare=("category",)
+        )
+        shown = capsys.readouterr().out
+        assert shown.split("\n")[1].split() == heads and run_id in shown
+        assert max(map(len, shown.split("\n"))) <= columns

@@ -61,7 +61,8 @@ def list_waiting(ctx: typer.Context, workspace: WorkspaceOption = None, as_json:
     if not records:
         say("nothing waits for a person")
         return
-    print_table(("run", "ticket", "category", "draft", "why"), (_waiting_row(record) for record in records))
+    columns = ("run", "ticket", "category", "draft", "why")
+    print_table(columns, map(_waiting_row, records), whole=("run",), spare=("category",))
     say(f"next: deskhand review show {records[0].run_id}")
 
 

@@ -98,7 +98,7 @@ def _print_entries(entries: Sequence[InboxEntry]) -> None:
          entry.run_id or "-", one_line(entry.reason))
         for entry in entries
     )  # fmt: skip
-    print_table(("no.", "ticket", "what", "state", "tries", "run", "why"), rows)
+    print_table(("no.", "ticket", "what", "state", "tries", "run", "why"), rows, whole=("run",), spare=("tries",))
 
 
 def _entry_json(entry: InboxEntry) -> dict[str, object]:

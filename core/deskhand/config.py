@@ -231,12 +231,12 @@ def find_workspace(explicit: Path | None = None) -> WorkspaceFolder:
     )
 
 
-def load_toml(path: Path, model: type[M]) -> M:
-    """Return a TOML file as ``model``. Raises ConfigError naming the file, the key and the value."""
+def load_toml(path: Path, model: type[M], *, then: str = "run 'deskhand config check'") -> M:
+    """Return a TOML file as ``model``. Raises ConfigError naming the file, the key, the value and the next step."""
     try:
         values: dict[str, Any] = tomllib.loads(read_text(path))
     except (tomllib.TOMLDecodeError, RecursionError) as exc:
-        raise ConfigError(f"{path}: not valid TOML: {exc}; correct it and run 'deskhand config check'") from exc
+        raise ConfigError(f"{path}: not valid TOML: {exc}; correct it and {then}") from exc
     except InputError as exc:
         raise ConfigError(str(exc)) from exc
     if isinstance(values.get("schema"), int) and values["schema"] > 1:
@@ -246,4 +246,4 @@ def load_toml(path: Path, model: type[M]) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as exc:
-        raise ConfigError(f"{path}: {first_problem(exc)}; correct it and run 'deskhand config check'") from exc
+        raise ConfigError(f"{path}: {first_problem(exc)}; correct it and {then}") from exc

@@ -8,7 +8,7 @@ from deskhand_evals.report import PartSpec, Report, ScorerSpec
 
 def changes(report: Report, baseline: Report) -> tuple[str, ...]:
     """Return what differs from the baseline besides the scores, one line each."""
-    lines = []
+    lines = [f"suite {baseline.suite} -> {report.suite}"] if baseline.suite != report.suite else []
     for part in report.parts:
         old = baseline.part(part.name)
         if old is None:

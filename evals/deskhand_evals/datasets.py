@@ -114,13 +114,21 @@ def load_samples(path: Path, kind: type[S]) -> list[S]:
     Raises:
         InputError: A bad row, an id that stands there twice, or no row at all.
     """
-    samples = [validate(kind, value, where) for where, value in read_rows(path)]
+    samples = [_sample(kind, value, where) for where, value in read_rows(path)]
     repeated = sorted(name for name, n in Counter(sample.id for sample in samples).items() if n > 1)
     if repeated:
         raise InputError(f"{path}: id {repeated[0]!r} stands there twice; give each sample its own")
     if not samples:
         raise InputError(f"{path}: no samples; add one a line")
     return samples
+
+
+def _sample(kind: type[S], value: Any, where: str) -> S:
+    try:
+        return validate(kind, value, where)
+    except InputError as exc:
+        needed = ", ".join(name for name, field in kind.model_fields.items() if field.is_required())
+        raise InputError(f"{exc}; correct it, a case here needs {needed}") from exc
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,12 @@ def verdict(report: Report, baseline: Report | None = None) -> Verdict:
     checks += check_drops([entry for entry in rated if entry.rule.max_drop is not None], report, baseline)
     checks += _of_run(report)
     checks += _gone(report, baseline) if baseline else []
+    if not rated:
+        checks.append(
+            _run_check("rules", Outcome.inconclusive, "no scorer has a rule; add gate = { bar = 0.8 } to one")
+        )
     return Verdict(
-        outcome=_worst(checks, bool(rated)),
+        outcome=_worst(checks),
         checks=tuple(checks),
         n_rows=len(report.rows),
         n_failed=report.n_failed,
@@ -48,12 +52,9 @@ def _measures(scorer: ScorerSpec, rule: Rule) -> list[MeasureSpec]:
     return [measure for measure in scorer.measures if measure.name == wanted] or [MeasureSpec(name=wanted)]
 
 
-def _worst(checks: Sequence[Check], has_rules: bool) -> Outcome:
+def _worst(checks: Sequence[Check]) -> Outcome:
     outcomes = {check.outcome for check in checks}
-    for outcome in (Outcome.failed, Outcome.inconclusive):
-        if outcome in outcomes:
-            return outcome
-    return Outcome.passed if has_rules else Outcome.inconclusive
+    return next(found for found in (Outcome.failed, Outcome.inconclusive, Outcome.passed) if found in outcomes)
 
 
 def _check(rated: Rated, report: Report, baseline: Report | None) -> Check:

@@ -268,10 +268,9 @@ class Rubric(_Judged):
             raise ValueError(f"weights.{unknown[0]}: there is no such criterion; it has {', '.join(self.criteria)}")
         return self
 
-    def spec(self) -> Any:
-        """Return the spec with a measure for each criterion."""
-        names = [self.name, *(self.full_name(name) for name in self.criteria)]
-        return super().spec().model_copy(update={"measures": tuple(MeasureSpec(name=name) for name in names)})
+    def measured(self) -> tuple[MeasureSpec, ...]:
+        """Return a measure for all criteria together, and one for each."""
+        return tuple(MeasureSpec(name=self.full_name(name)) for name in ("", *self.criteria))
 
     async def score_async(self, case: Case, output: Output, ctx: RunContext | None = None) -> Scored:
         """Ask every judge about every criterion."""

@@ -278,11 +278,19 @@ async def _run_job(job: Job, timeout_s: float) -> Stored:
         output = await _within(job, timeout_s)
     except TimeoutError:
         return Stored(failed_row(row, job, RowStatus.timeout, f"no answer within {timeout_s:g} s"), None)
-    except (Exception, SystemExit) as exc:  # the edge to whatever is measured
+    except (Exception, SystemExit, asyncio.CancelledError) as exc:  # the edge to whatever is measured
+        if isinstance(exc, asyncio.CancelledError) and _is_to_stop():
+            raise
         return Stored(failed_row(row, job, RowStatus.error, explain(exc)), None)
     if not output.latency_ms:
         output = replace(output, latency_ms=(time.perf_counter() - start) * 1000)
     return Stored(await score_row(job, row, output), output.value)
+
+
+def _is_to_stop() -> bool:
+    """Tell whether this run is cancelled, and not only something that a target waited for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 async def _within(job: Job, timeout_s: float) -> Output:

@@ -52,7 +52,8 @@ class Unscored(Exception):
     """A case cannot be scored: what is expected of it, or what was put out, is missing."""
 
 
-def _as_rules(value: Any) -> Any:
+def as_list(value: Any) -> Any:
+    """Return one table of a suite file as a list of one: ``[part]`` for ``[[part]]``."""
     return [value] if isinstance(value, Mapping) else value
 
 
@@ -73,7 +74,7 @@ class Scorer(Model):
     name: Measure
     output: str = ""
     expected: str = "expected"
-    gate: Annotated[tuple[Rule, ...], BeforeValidator(_as_rules)] = ()
+    gate: Annotated[tuple[Rule, ...], BeforeValidator(as_list)] = ()
     judge: bool = False
     human: str = ""
     min_kappa: Annotated[float, Field(ge=-1, le=1)] = MIN_KAPPA
@@ -104,14 +105,18 @@ class Scorer(Model):
         """Return the name of a measure in reports: the scorer's own for the main one."""
         return f"{self.name}.{measure}" if measure else self.name
 
+    def measured(self) -> tuple[MeasureSpec, ...]:
+        """Return the measures by their names in reports, the main one first."""
+        return tuple(m.model_copy(update={"name": self.full_name(m.name)}) for m in self.measures)
+
     def spec(self) -> ScorerSpec:
         """Return the scorer as reports keep it."""
-        options = self.model_dump(mode="json", exclude={"gate", "human", "min_kappa"})
+        options = self.model_dump(mode="json", exclude={"gate", "human", "min_kappa", "timeout_s"})
         return ScorerSpec(
             name=self.name,
             kind=self.kind,
             version=content_hash([self.code_version, options, self.extra_version()]),
-            measures=tuple(m.model_copy(update={"name": self.full_name(m.name)}) for m in self.measures),
+            measures=self.measured(),
             rules=self.gate,
             is_judge=self.judge,
             min_kappa=self.min_kappa,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,13 +16,14 @@ from deskhand.jsonio import content_hash, first_problem
 from deskhand.schema import Json, Model
 from deskhand_evals import basic_scorers as basic
 from deskhand_evals import support_scorers as support
+from deskhand_evals.checks import rule_text
 from deskhand_evals.end_state import EndState
 from deskhand_evals.human import Human
 from deskhand_evals.judge import Pairwise, Rubric
 from deskhand_evals.python_scorer import Python
 from deskhand_evals.report import GateSettings
 from deskhand_evals.rows import read_rows
-from deskhand_evals.scorers import Case, Scorer, Unscored, pick
+from deskhand_evals.scorers import Case, Scorer, Unscored, as_list, pick
 from deskhand_evals.similarity import Similarity
 
 KINDS: dict[str, type[Scorer]] = {
@@ -72,6 +74,24 @@ def _scorer(value: Any) -> Any:
 AnyScorer = Annotated[SerializeAsAny[Scorer], BeforeValidator(_scorer)]
 
 
+def _check_unique(what: str, names: Sequence[str]) -> None:
+    repeated = [name for name, n in Counter(names).items() if n > 1]
+    if repeated:
+        raise ValueError(f"{what} {repeated[0]!r} stands there twice; give each a name of its own")
+
+
+def _check_rules(scorer: Scorer) -> None:
+    """Raise ValueError for a rule on no measure, and for one on a share that never or always holds."""
+    is_share = {measure.name: measure.is_share for measure in scorer.measured()}
+    for rule in scorer.gate:
+        wanted = scorer.full_name(rule.measure or "")
+        if wanted not in is_share:
+            raise ValueError(f"scorer {scorer.name!r} has no measure {rule.measure!r}; it has {sorted(is_share)}")
+        limit = rule.bar if rule.max_drop is None else rule.max_drop
+        if is_share[wanted] and limit is not None and not 0 <= limit <= 1:
+            raise ValueError(f"{rule_text(rule)}: {wanted!r} is a share, from 0 to 1; write 5 % as 0.05")
+
+
 class Part(Model):
     """Cases, a target and scorers.
 
@@ -97,19 +117,13 @@ class Part(Model):
     options: dict[str, Json] = {}
     settings: dict[str, Json] = {}
     inputs: tuple[str, ...] = ()
-    scorer: Annotated[tuple[AnyScorer, ...], Field(min_length=1)]
+    scorer: Annotated[tuple[AnyScorer, ...], Field(min_length=1), BeforeValidator(as_list)]
 
     @model_validator(mode="after")
     def _names(self) -> Part:
-        repeated = [name for name, n in Counter(scorer.name for scorer in self.scorer).items() if n > 1]
-        if repeated:
-            raise ValueError(f"scorer {repeated[0]!r} stands there twice; give each a name of its own")
+        _check_unique("scorer", [scorer.name for scorer in self.scorer])
         for scorer in self.scorer:
-            known = {measure.name for measure in scorer.spec().measures} if scorer.kind != "python" else None
-            for rule in scorer.gate:
-                wanted = scorer.full_name(rule.measure or "")
-                if known is not None and wanted not in known:
-                    raise ValueError(f"scorer {scorer.name!r} has no measure {rule.measure!r}; it has {sorted(known)}")
+            _check_rules(scorer)
         return self
 
 
@@ -125,13 +139,11 @@ class SuiteFile(Model):
     now: AwareDatetime | None = None
     settings: dict[str, Json] = {}
     gate: GateSettings = GateSettings()
-    part: Annotated[tuple[Part, ...], Field(min_length=1)]
+    part: Annotated[tuple[Part, ...], Field(min_length=1), BeforeValidator(as_list)]
 
     @model_validator(mode="after")
     def _names(self) -> SuiteFile:
-        repeated = [name for name, n in Counter(part.name for part in self.part).items() if n > 1]
-        if repeated:
-            raise ValueError(f"part {repeated[0]!r} stands there twice; give each a name of its own")
+        _check_unique("part", [part.name for part in self.part])
         return self
 
 
@@ -163,7 +175,7 @@ def load_suite(path: Path) -> Suite:
         raise InputError(
             f"{path}: no such suite; name yours, or look at evals/suite.toml in the folder that 'deskhand demo' makes"
         )
-    return Suite(path, load_toml(path, SuiteFile))
+    return Suite(path, load_toml(path, SuiteFile, then="run the suite again"))
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,12 @@ class ForbiddenFacts(_Facts):
         return Scored({"": float(not stated)}, note=f"stated: {'; '.join(stated)}" if stated else "")
 
 
+def _broken(draft: Draft, output: Output, path: str) -> list[str]:
+    """Return the quotes of a draft that do not stand in the passages at ``path``."""
+    passages = pick(output.value, path, "output") or []
+    return broken_quotes(draft, [Passage.model_validate(passage) for passage in passages])
+
+
 class Quotes(Scorer):
     """1 when every quote of the draft stands in the passage it names, else 0; 1 where there is no draft.
 
@@ -64,8 +70,7 @@ class Quotes(Scorer):
         draft = _draft(output, self.output)
         if draft is None:
             return Scored({"": 1.0}, note="no draft")
-        passages = pick(output.value, self.passages, "output") or []
-        broken = broken_quotes(draft, [Passage.model_validate(passage) for passage in passages])
+        broken = _broken(draft, output, self.passages)
         return Scored({"": float(not broken)}, note=f"not in its passage: {'; '.join(broken)}" if broken else "")
 
 
@@ -107,8 +112,7 @@ class Groundedness(Scorer):
             return Scored({"": 1.0}, note="no draft")
         if not draft.citations:
             return Scored({"": 0.0}, note="no citation")
-        passages = pick(output.value, self.passages, "output") or []
-        broken = broken_quotes(draft, [Passage.model_validate(passage) for passage in passages])
+        broken = _broken(draft, output, self.passages)
         return Scored({"": 1 - len(broken) / len(draft.citations)})
 
 

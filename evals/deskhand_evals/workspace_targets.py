@@ -102,7 +102,7 @@ def prompt_versions(folder: WorkspaceFolder) -> dict[str, str]:
     """Return the version of every prompt in use, by its name; none where no model is configured."""
     if not any(folder.config.models.tiers.model_dump().values()):
         return {}
-    from deskhand_agents.prompts import list_prompts
+    from deskhand_agents.prompt_files import list_prompts
 
     return {entry.prompt.name: entry.prompt.hash for entry in list_prompts(folder)}
 

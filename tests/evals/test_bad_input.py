@@ -65,6 +65,24 @@ def cases(n: int, **fields: Any) -> list[dict[str, Any]]:
     return [{"id": f"c{number}", "text": "a", "expected": "a"} | fields for number in range(n)]
 
 
+def test_a_target_whose_own_request_was_cancelled_fails_its_case(bench: Any) -> None:
+    bench.code(
+        """
+        import asyncio
+
+        async def answer(case):
+            if case["id"] == "c1":
+                raise asyncio.CancelledError
+            return case["text"]
+        """,
+        "cancelled_target",
+    )
+    bench.cases(*cases(3))
+    bench.suite(EXACT.format(kind="exact", rule="bar = 0.1").replace("echo_bad", "cancelled_target"))
+    report = bench.run()
+    assert [(row.case, row.error[:14]) for row in report.rows if row.has_failed] == [("c1", "CancelledError")]
+
+
 def test_an_empty_dataset_never_passes(run: Any) -> None:
     report = run(EXACT.format(kind="exact", rule="bar = 0.1"))
     assert "no cases" in report.parts[0].problem

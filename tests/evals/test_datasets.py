@@ -28,6 +28,7 @@ def test_samples_are_read_in_their_order(tmp_path: Path) -> None:
     ("rows", "said"),
     [
         ((), "no samples"),
+        (({"id": "a"},), r"text: field required \(and 1 more\); correct it, a case here needs id, text, relevant$"),
         ((ROW, ROW), "stands there twice"),
         ((ROW | {"relevant": []},), "relevant"),
         ((ROW | {"tex": "x"},), "tex"),

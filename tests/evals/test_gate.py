@@ -94,13 +94,23 @@ def test_a_baseline_of_another_version_is_never_compared(build_report, changes, 
 
 def test_without_a_baseline_a_part_a_rule_or_rows_nothing_passes(build_report) -> None:
     assert "no baseline" in verdict(build_report([1.0], DROP)).checks[0].reason
-    assert outcome(build_report([1.0])) is Outcome.inconclusive
+    without = verdict(build_report([1.0]))
+    assert (without.outcome, without.checks[-1].reason) == (
+        Outcome.inconclusive,
+        "no scorer has a rule; add gate = { bar = 0.8 } to one",
+    )
     assert outcome(build_report([], BAR)) is Outcome.inconclusive
     assert outcome(build_report([], EVERY)) is Outcome.inconclusive
     problem = {"problem": "cases.jsonl: no such file"}
     assert outcome(build_report([], BAR, part=problem)) is Outcome.inconclusive
     empty = build_report([1.0] * 3, DROP).model_copy(update={"rows": ()})
     assert "no rows of this part" in verdict(build_report([1.0] * 3, DROP), empty).checks[0].reason
+
+
+def test_a_baseline_of_another_suite_is_named(build_report) -> None:
+    other = build_report([1.0] * 9, DROP).model_copy(update={"suite": "other"})
+    report = build_report([1.0] * 9, DROP)
+    assert verdict(report, other).changed == (f"suite other -> {report.suite}",)
 
 
 def test_a_budget_that_was_passed_fails(build_report) -> None:

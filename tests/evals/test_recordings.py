@@ -245,7 +245,7 @@ async def test_a_run_with_models_is_replayed_without_a_socket(bench, monkeypatch
 
 
 def _built_in(name: str) -> str:
-    from deskhand_agents.prompts import BUILT_IN
+    from deskhand_agents.prompt_files import BUILT_IN
 
     return (BUILT_IN / f"{name}.md").read_text()
 

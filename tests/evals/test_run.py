@@ -17,6 +17,7 @@ from deskhand_evals.suite import load_cases
 
 EXACT = '[[part.scorer]]\nkind = "exact"\nname = "right"\n'
 GATED = EXACT + "gate = { bar = 0.5 }\n"
+OWN = '[[part.scorer]]\nkind = "python"\nname = "own"\nfunction = "none_here:score"\n'
 CASES = tuple({"id": f"c{n}", "text": str(n), "expected": str(n), "tier": "ab"[n % 2]} for n in range(6))
 
 
@@ -124,6 +125,12 @@ def test_a_dataset_that_cannot_be_read_marks_its_part(bench, rows) -> None:
         ('target = "triage"\n[[part.scorer]]\nkind = "exact"\nname = "x"\nk = 2\n', "k: extra"),
         (f'target = "triage"\n{EXACT}{EXACT}', "stands there twice"),
         (f'target = "triage"\n{EXACT}gate = {{ bar = 1, measure = "mrr" }}\n', "no measure 'mrr'"),
+        (f'target = "triage"\n{EXACT}gate = {{ bar = 80 }}\n', "bar 80: 'right' is a share, from 0 to 1"),
+        (f'target = "triage"\n{EXACT}gate = {{ max_drop = 5 }}\n', "drop < 5: 'right' is a share"),
+        (f'target = "triage"\n{OWN}gate = {{ bar = -0.1 }}\n', "bar -0.1: 'own' is a share"),
+        (f'target = "triage"\n{OWN}gate = {{ bar = 1, measure = "more" }}\n', "no measure 'more'"),
+        (f'target = "triage"\n{OWN}is_share = false\ngate = {{ bar = 80 }}\n', "cannot import 'none_here'"),
+        ('target = "triage"\n[[part.scorer]]\nkind = "exact"\n', "correct it and run the suite again"),
     ],
 )
 def test_a_wrong_suite_names_the_key(bench, part: str, said: str) -> None:
@@ -131,6 +138,13 @@ def test_a_wrong_suite_names_the_key(bench, part: str, said: str) -> None:
     bench.suite(part)
     with pytest.raises(ConfigError, match=said):
         bench.run()
+
+
+def test_one_part_and_one_scorer_may_be_written_as_plain_tables(bench) -> None:
+    path = bench.suite(f'target = "triage"\n{GATED}')
+    listed = load_suite(path).version
+    path.write_text(path.read_text().replace("[[", "[").replace("]]", "]"))
+    assert load_suite(path).version == listed
 
 
 def test_a_suite_that_is_not_there_is_refused(tmp_path: Path) -> None:

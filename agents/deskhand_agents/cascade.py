@@ -12,6 +12,7 @@ from deskhand.context import RunContext
 from deskhand.errors import BudgetExceeded, DeskhandError, OwnedElsewhere, ToolFailed, ToolRetry, Unavailable
 from deskhand.telemetry import AGENT_NAME, CONFIDENCE, INPUT_TOKENS, OUTPUT_TOKENS, STRATEGY
 from deskhand_agents.reasons import reason
+from deskhand_agents.record_texts import neutral_error
 
 _log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class Cascade(Generic[Task, T]):
             except (Unavailable, OwnedElsewhere) as exc:
                 return reason("strategy_unavailable", f"{name}: {exc}")
             except (ToolFailed, ToolRetry) as exc:
-                return reason("strategy_failed", f"{name}: {exc}")
+                return reason("strategy_failed", f"{name}: {neutral_error(exc).text}")
             except DeskhandError:
                 raise
             except Exception as exc:  # the edge: one strategy's bug must not lose the ticket

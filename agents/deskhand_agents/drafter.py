@@ -12,15 +12,17 @@ from deskhand.interfaces import Encoder
 from deskhand.tickets import Role
 from deskhand.view import TicketView
 from deskhand_agents import replies
+from deskhand_agents.blocks import Block
 from deskhand_agents.commitments import bare
 from deskhand_agents.conditions import Customer, know_customer
 from deskhand_agents.entities import EntityKind
 from deskhand_agents.injection import neutral_view
 from deskhand_agents.precedents import Precedents
 from deskhand_agents.questions import find_questions
-from deskhand_agents.quotes import Block, Line, Match, depends_on_country, lines_of, match_questions
+from deskhand_agents.quotes import Match, match_questions
 from deskhand_agents.reasons import reason
 from deskhand_agents.records import means_own, records_to_state
+from deskhand_agents.reply_lines import Line, depends_on_country, lines_of
 from deskhand_agents.resolver import named_records, topic_of
 from deskhand_agents.sentences import count_words
 from deskhand_agents.triage import NOT_MAIL, classified_text, knows_language

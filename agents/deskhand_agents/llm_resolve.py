@@ -24,7 +24,7 @@ from deskhand.schema import Json
 from deskhand_agents.llm_output import prompt_evidence, thread_text
 from deskhand_agents.prompts import Prompt, fenced
 from deskhand_agents.reasons import reason
-from deskhand_agents.record_texts import neutral_result
+from deskhand_agents.record_texts import neutral_error, neutral_result
 from deskhand_agents.resolver import MAX_LISTED, MAX_LOOKUPS, Resolution, ResolveTask, named_records, topic_of
 from deskhand_tools import Scope, Toolbox
 
@@ -217,10 +217,11 @@ class _Run:
             result = await self.tools.call(name, args, self.ctx, self.task.scope)
         except ToolRetry as exc:
             self._note_missing(name, args)
-            return f"error: {exc}"
+            return f"error: {self._heard(exc)}"
         except ToolFailed as exc:
-            self.reasons.append(reason("lookup_failed", str(exc)))
-            return f"error: {exc}"
+            said = self._heard(exc)
+            self.reasons.append(reason("lookup_failed", said))
+            return f"error: {said}"
         if isinstance(result, Action):
             self.actions.setdefault(result.key, result)
             return f"proposed {result.id} ({result.verdict.value}{f': {result.reason}' if result.reason else ''})"
@@ -229,6 +230,13 @@ class _Run:
         self.evidence += neutral.evidence
         self.findings += build_findings(name, args, neutral.value)
         return fenced(canonical_json(neutral.value)[:MAX_RESULT_CHARS], "record", self.ctx)
+
+    def _heard(self, exc: ToolRetry | ToolFailed) -> str:
+        """Return what a tool said of its failure, as the model and the reviewer may read it."""
+        neutral = neutral_error(exc)
+        self.reasons += neutral.reasons
+        self.evidence += neutral.evidence
+        return neutral.text
 
     def _note_missing(self, tool: str, args: Mapping[str, Json]) -> None:
         """Keep what the customer named and its own getter did not find; a wrong call says nothing about a record."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from deskhand.answers import Citation, Passage
 from deskhand.fencing import normalise
 from deskhand_agents.commitments import bare
-from deskhand_agents.quotes import plain
+from deskhand_agents.reply_lines import plain
 from deskhand_agents.sentences import compact, content_words, split_sentences
 
 MIN_KEPT = 0.8

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,10 +15,11 @@ from deskhand.interfaces import Encoder
 from deskhand.jsonio import content_hash
 from deskhand.recorder import CallKind
 from deskhand.schema import Json
+from deskhand_agents.blocks import Block
 from deskhand_agents.conditions import Customer
 from deskhand_agents.questions import Question
 from deskhand_agents.regions import countries_in
-from deskhand_agents.sentences import content_words, count_words
+from deskhand_agents.sentences import content_words
 from deskhand_memory.units import Unit, cells_of, cut_units
 
 if TYPE_CHECKING:
@@ -56,13 +56,6 @@ and to the ticket and of its article's score, for each word of the ticket in it,
 Fitted by logistic regression on one half of 185 development tickets and checked on the other; the optimum is flat.
 """
 
-LENGTH_COST = 0.02
-"""What each word of a block takes off that in the order in which blocks are quoted: there is room for so many only.
-
-On the same tickets 81.5 % of the required facts were stated in 220 quoted words, and 80.5 % without it; in 190 words
-80.5 %.
-"""
-
 NEAR_BEST = 3.0
 """How far below a question's best block, in log-odds, one may be, with and without its length."""
 
@@ -70,82 +63,7 @@ MAX_PASSAGES = 12
 MAX_TICKET_CHARS = 300
 """How much of the ticket stands beside each question; alone, "was there an e-mail?" is near anything about e-mail."""
 
-MAX_WHOLE_WORDS = {"sentence": 60, "item": 30}
-"""Paragraphs and lists up to this length are quoted whole."""
-
-MAX_ROWS = 2
-_NEAR_ROW = 0.06
-_NEAR_UNIT = 0.12
 _NAMED_ROW = 0.15
-_LEANS_BACK = re.compile(
-    r"^(?:it|its|this|that|these|those|they|their|them|then|otherwise|if so|if not|after that|there|the second|he|she"
-    r"|in that case|such|both|until then|later changes)\b",
-    re.I,
-)
-_LIST_ITEM = re.compile(r"^\s*(?:[-*+•]|\d{1,2}[.)])\s+(?=\S)")
-_MARKS = re.compile(r"\*\*|__|`")
-_BARE = re.compile(r"[\d.,\s]*")
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of a reply: what it says, and the words of the passage that it rests on."""
-
-    text: str
-    quote: str
-    sign: str = ""
-
-
-@dataclass(frozen=True)
-class Block:
-    """A paragraph, list or table of a passage, as far as it holds for the customer.
-
-    ``scores`` are those of its units; ``cosine`` is the highest of theirs to the question; ``worth`` is in log-odds.
-    """
-
-    passage: Passage
-    units: tuple[Unit, ...]
-    scores: tuple[float, ...]
-    cosine: float
-    worth: float = 0.0
-
-    @property
-    def score(self) -> float:
-        """That of its best unit."""
-        return max(self.scores)
-
-    @property
-    def place(self) -> tuple[str, int]:
-        """What tells it from other blocks."""
-        return (self.passage.id, self.units[0].block)
-
-    @cached_property
-    def value(self) -> float:
-        """What it is worth, less what its length costs."""
-        return self.worth - LENGTH_COST * sum(count_words(unit.text) for unit in self.choose())
-
-    def choose(self) -> tuple[Unit, ...]:
-        """Return what is quoted: all of a short block and of numbered steps, else the best with what they need."""
-        if self.units[0].kind == "row":
-            return self._rows()
-        n_words = sum(count_words(unit.text) for unit in self.units)
-        if n_words <= MAX_WHOLE_WORDS[self.units[0].kind] or any(unit.number for unit in self.units):
-            return self.units
-        near = [i for i, score in enumerate(self.scores) if score >= self.score - _NEAR_UNIT]
-        needed = {j for i in near for j in self._leaning(i)}
-        return tuple(self.units[i] for i in sorted(needed))
-
-    def _leaning(self, i: int) -> list[int]:
-        """The unit with those before it that it leans on: "It ...", "Otherwise ..."."""
-        start = i
-        while start and self.units[i].kind == "sentence" and _LEANS_BACK.match(plain(self.units[start].text)):
-            start -= 1
-        return list(range(start, i + 1))
-
-    def _rows(self) -> tuple[Unit, ...]:
-        order = sorted(range(len(self.units)), key=lambda i: (-self.scores[i], i))
-        best = [i for i in order if self.scores[i] >= self.score - _NEAR_ROW][:MAX_ROWS]
-        return tuple(self.units[i] for i in sorted(best))
 
 
 @dataclass(frozen=True)
@@ -333,55 +251,3 @@ def _evidence(words: frozenset[str], passages: Sequence[Passage]) -> float:
     known = content_words(" ".join(f"{passage.title} {passage.text}" for passage in passages))
     n_shared = min(MAX_SHARED_WORDS, len(words & known))
     return max(passage.score for passage in passages) + WORD_WORTH * n_shared
-
-
-def lines_of(units: Sequence[Unit], customer: Customer) -> list[Line]:
-    """Return units as lines of a reply, in the customer's terms; a list begins with the line that leads to it."""
-    lines: list[Line] = []
-    lead = units[0].lead if units[0].kind == "item" else ""
-    if lead:
-        lines.append(Line(plain(lead), lead))
-    for unit in units:
-        text = customer.shorten(_row_text(unit, customer) if unit.kind == "row" else plain(unit.text))
-        if text:
-            lines.append(Line(text, unit.text, _sign(unit)))
-    return lines
-
-
-def depends_on_country(units: Sequence[Unit], customer: Customer) -> bool:
-    """Tell whether what table rows say depends on a country that is not known; those cells are not quoted then."""
-    return any(unit.kind == "row" and bool(customer.regional_columns(_headers(unit))) for unit in units)
-
-
-def _sign(unit: Unit) -> str:
-    return f"{unit.number} " if unit.number else "- " if unit.kind == "item" else ""
-
-
-def _headers(row: Unit) -> list[str]:
-    """Return the headers of a row's cells but the first; none when its table has none."""
-    return [plain(cell) for cell in row.lead.strip().strip("|").split("|")][1:] if row.lead else []
-
-
-def _row_text(unit: Unit, customer: Customer) -> str:
-    """Return a table row as a sentence: "Shelf: EUR 199, Pods: 9". "" when figures in it have no header."""
-    first, *cells = [plain(cell) for cell in unit.text.strip().strip("|").split("|")]
-    headers = _headers(unit)
-    if len(headers) != len(cells):
-        return "" if any(_BARE.fullmatch(cell) for cell in cells) else f"{first}: {'; '.join(cells)}."
-    unclear = customer.regional_columns(headers)
-    pairs = [
-        (header, cell)
-        for i, (header, cell) in enumerate(zip(headers, cells, strict=True))
-        if cell and i not in unclear and not customer.column_is_for_others(header)
-    ]
-    return f"{first}: {'; '.join(_cell(header, cell) for header, cell in pairs)}." if pairs else ""
-
-
-def _cell(header: str, cell: str) -> str:
-    is_currency = len(header) == 3 and header.isupper()
-    return f"{header} {cell}" if is_currency and cell[:1].isdigit() else f"{header}: {cell}" if header else cell
-
-
-def plain(text: str) -> str:
-    """Return a line of Markdown as it stands in a reply: without marks of emphasis and list signs."""
-    return _MARKS.sub("", _LIST_ITEM.sub("", text)).strip()

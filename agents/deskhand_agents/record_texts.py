@@ -1,4 +1,4 @@
-"""What tools return, without texts that give orders to the agent, and without links and markup.
+"""What tools return, and say of their failures, without texts that give orders to the agent, links and markup.
 
 A shop's records hold what others wrote: names of products, notes, the reason of a return. They are searched as a
 ticket is. A text that carries an order is left out whole, because a record without one of its names is still true.
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from deskhand.answers import Evidence, Reason
+from deskhand.errors import ToolFailed, ToolRetry
 from deskhand.schema import Json
 from deskhand_agents.injection import Injection, weigh_text
 from deskhand_agents.links import has_markup
@@ -50,6 +51,29 @@ def neutral_result(tool: str, result: Json) -> NeutralResult:
     reasons = [reason("injection", f"{tool}: {at}: {', '.join(found.signs)}") for at, found in reading.orders.items()]
     reasons += [reason("foreign_link", f"{tool}: {at}") for at in reading.links]
     return NeutralResult(value, tuple(reasons), tuple(map(_flag, reading.orders.values())))
+
+
+class NeutralError(NamedTuple):
+    """What a model or a reviewer may read of a tool's error, and the orders that it carried."""
+
+    text: str
+    reasons: tuple[Reason, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+def neutral_error(exc: ToolRetry | ToolFailed) -> NeutralError:
+    """Return what a tool said of its failure; the bare fact when that carries an order, a link or markup.
+
+    A tool repeats what others wrote: "order not found: ...", or the answer of another system. A link alone is no
+    reason to look: every failed connection names a host.
+    """
+    said = str(exc).removeprefix(f"{exc.tool_name}: ")  # names of tools are a sign of orders, this one is its own
+    found = neutral_result(exc.tool_name, {"error": said})
+    reasons = tuple(why for why in found.reasons if why.code == "injection")
+    if said and found.value == {"error": said}:
+        return NeutralError(str(exc))
+    text = f"{exc.tool_name}: failed, and what it said was left out; go on without it"
+    return NeutralError(text, reasons, found.evidence)
 
 
 def _flag(found: Injection) -> Evidence:

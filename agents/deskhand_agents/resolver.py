@@ -15,7 +15,7 @@ from deskhand.view import TicketView
 from deskhand_agents.entities import EntityKind, find_entities
 from deskhand_agents.injection import neutral_view
 from deskhand_agents.reasons import reason
-from deskhand_agents.record_texts import neutral_result
+from deskhand_agents.record_texts import neutral_error, neutral_result
 
 MAX_LOOKUPS = 6
 MAX_LISTED = 3
@@ -140,19 +140,26 @@ class _Reader(Generic[S]):
             self.not_found.append(value)
             self.reasons.append(reason("record_not_found", value))
             return
-        except ToolFailed as exc:
-            raise _Stop(str(exc)) from exc
         if isinstance(facts, dict):
             self.findings.append(Finding(tool=tool, subject=str(facts.get(argument) or value), facts=facts))
 
     async def _call(self, tool: str, args: dict[str, Json]) -> Json | Action:
-        result = await self._tools.call(tool, args, self._ctx, self._scope)
+        try:
+            result = await self._tools.call(tool, args, self._ctx, self._scope)
+        except ToolFailed as exc:
+            raise self._stop(exc) from exc
         if isinstance(result, Action):
             return result
         neutral = neutral_result(tool, result)
         self.reasons += neutral.reasons
         self.evidence += neutral.evidence
         return neutral.value
+
+    def _stop(self, exc: ToolRetry | ToolFailed) -> _Stop:
+        neutral = neutral_error(exc)
+        self.reasons += neutral.reasons
+        self.evidence += neutral.evidence
+        return _Stop(neutral.text)
 
     async def _complete(self, kind: EntityKind, digits: str) -> str:
         """Return the requester's own record with these digits, or the digits where there is none."""
@@ -163,8 +170,6 @@ class _Reader(Generic[S]):
             listed: Any = await self._call(tool, {})
         except ToolRetry:
             return digits
-        except ToolFailed as exc:
-            raise _Stop(str(exc)) from exc
         ids = [str(record[id_name]) for record in listed.get(key, [])]
         return next((known for known in ids if known.rpartition("-")[2] == digits), digits)
 
@@ -174,8 +179,8 @@ class _Reader(Generic[S]):
             return
         try:
             listed: Any = await self._call(tool, {})
-        except (ToolRetry, ToolFailed) as exc:
-            raise _Stop(str(exc)) from exc
+        except ToolRetry as exc:
+            raise self._stop(exc) from exc
         records = [record for record in listed.get(key, []) if not values or record.get("order_id") in values]
         for record in records[:MAX_LISTED]:
             self.findings.append(Finding(tool=tool, subject=str(record[id_name]), facts=record))

@@ -35,7 +35,7 @@ def _prompt(workspace: Workspace, name: str) -> Prompt | None:
     tiers = workspace.folder.config.models.tiers
     if not (tiers.small or tiers.strong):
         return None
-    from deskhand_agents.prompts import load_prompt
+    from deskhand_agents.prompt_files import load_prompt
 
     prompt = load_prompt(workspace.folder, name)
     return prompt if getattr(tiers, prompt.tier) else None

@@ -12,7 +12,7 @@ from deskhand.jsonio import content_hash
 from deskhand.recorder import CallKind
 from deskhand.records import RunResult, RunStatus
 from deskhand.tickets import Ticket
-from deskhand.vault import PatternVault
+from deskhand.vault import PatternVault, map_strings
 from deskhand_graphs.results import build_result, unmask
 from deskhand_graphs.state import CHECKPOINT_TYPES
 from deskhand_graphs.workspace import Workspace
@@ -20,7 +20,7 @@ from deskhand_graphs.workspace import Workspace
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-    from langgraph.types import Durability
+    from langgraph.types import Durability, StateSnapshot
 
 
 def checkpoint_serializer() -> JsonPlusSerializer:
@@ -69,7 +69,7 @@ class Drive:
         """Run until the graph parks or ends. Without a checkpoint it starts; a parked one takes ``decision``."""
         compiled = self.workspace.compiled(self.graph, self.saver)
         config: Any = {"configurable": {"thread_id": ctx.run_id}}
-        given = await self._input(compiled, config, ticket, decision)
+        given = await self._input(compiled, config, ctx, ticket, decision)
         await compiled.ainvoke(given, config, context=ctx, durability=self._durability())
         snapshot = await compiled.aget_state(config)
         parked = bool(snapshot.interrupts)
@@ -86,7 +86,9 @@ class Drive:
 
         return "exit" if isinstance(self.saver, InMemorySaver) else "sync"
 
-    async def _input(self, compiled: Any, config: Any, ticket: Ticket, decision: Decision | None) -> Any:
+    async def _input(
+        self, compiled: Any, config: Any, ctx: RunContext, ticket: Ticket, decision: Decision | None
+    ) -> Any:
         if await self.saver.aget_tuple(config) is None:
             return {"ticket": ticket}
         snapshot = await compiled.aget_state(config)
@@ -97,4 +99,15 @@ class Drive:
             return None  # this decision was taken in before a crash
         from langgraph.types import Command
 
-        return Command(resume={open_question.id: decision.model_dump(mode="json")})
+        said = decision.model_dump(mode="json")
+        _record(ctx, snapshot, decision.ask_id, said)
+        return Command(resume={open_question.id: said})
+
+
+def _record(ctx: RunContext, snapshot: StateSnapshot, ask_id: str, said: dict[str, Any]) -> None:
+    """Write, or on replay look for, the row of a decision, masked, at the place of the node that asked for it."""
+    ctx.vault.restore(snapshot.values.get("vault", {}))
+    masked = map_strings(said, ctx.vault.mask)
+    node = next(task.name for task in snapshot.tasks if task.interrupts)
+    place = f"{node}#{snapshot.values.get('round', 0)}"
+    ctx.recorder.call_now(CallKind.decision, place, {"ask_id": ask_id}, lambda: masked)

@@ -257,9 +257,7 @@ class Support:
             reasons=tuple(reason for reasons in state["reasons"].values() for reason in reasons),
         )
         given = interrupt(request.model_dump(mode="json"))
-        masked = map_strings(given, ctx.vault.mask)
-        recorded = ctx.recorder.call_now(CallKind.decision, ctx.path, {"ask_id": ask_id}, lambda: masked)
-        decision = Decision.model_validate(recorded)
+        decision = Decision.model_validate(map_strings(given, ctx.vault.mask))
         return {"review": decision, **_after_decision(state, decision)}
 
 

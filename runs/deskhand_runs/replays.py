@@ -71,22 +71,19 @@ async def replay_ticket(
     Raises:
         ReplayMiss: The run asks for something that was not recorded: its code, prompts or ticket changed.
     """
-    recorder = replay(rows)
-    run_id = begin(RunContext("", recorder=recorder), graph, ticket)
-    ctx = RunContext(run_id, recorder=recorder)
+    run_id = begin(RunContext("", recorder=replay(rows)), graph, ticket)
     drive = Drive(workspace, memory_saver(), graph)
-    end = await drive(ctx, ticket, None)
     originals = {decision.ask_id: decision for decision in decided}
-    for recorded in _decisions(rows):
-        end = await drive(ctx, ticket, originals.get(recorded.ask_id, recorded))
+    answers = [originals.get(recorded.ask_id, recorded) for recorded in _decisions(rows)]
+    for answer in (None, *answers):
+        # A recorder for each stop, as the run had: the node that asked runs again, and its calls are the same calls.
+        end = await drive(RunContext(run_id, recorder=replay(rows)), ticket, answer)
     return end.result
 
 
 def _decisions(rows: list[Row]) -> list[Decision]:
-    """Return the recorded decisions in the order of their review rounds."""
-    recorded = [row for row in rows if row.kind is CallKind.decision]
-    recorded.sort(key=lambda row: int(row.path.rpartition("#")[2]))
-    return [Decision.model_validate(row.response) for row in recorded]
+    """Return the recorded decisions in the order in which they were taken in."""
+    return [Decision.model_validate(row.response) for row in rows if row.kind is CallKind.decision]
 
 
 def differences(stored: RunResult | None, replayed: RunResult) -> list[str]:

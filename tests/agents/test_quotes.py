@@ -3,9 +3,11 @@
 import pytest
 
 from deskhand.answers import Passage
+from deskhand_agents.blocks import Block
 from deskhand_agents.conditions import Customer
 from deskhand_agents.questions import Question
-from deskhand_agents.quotes import Block, lines_of, match_questions, plain
+from deskhand_agents.quotes import match_questions
+from deskhand_agents.reply_lines import lines_of, plain
 from deskhand_memory.units import Unit, cut_units
 
 PRICES = """| Where | Days | EUR | GBP |

@@ -1,6 +1,8 @@
 """Recordings of runs: the right one is found, a replay of it is the run again, and what differs is shown."""
 
+import shutil
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from deskhand.recorder import load_recording
 from deskhand.testing import NOON, MemoryHelpdesk, build_ticket
 from deskhand_graphs import Workspace
 from deskhand_runs import Recordings, differences, open_runs, replay_ticket
+
+TWO_STOPS = Path(__file__).parents[1] / "two_stops_graph.py"
 
 
 @asynccontextmanager
@@ -46,6 +50,29 @@ async def test_a_decided_run_is_the_same_again_and_writes_nothing(workspace):
         with pytest.raises(ReplayMiss, match="another ticket"):
             await replay_ticket(executor.workspace, build_ticket("other"), "support", rows)
     assert len(desk.applied) == 1
+
+
+async def test_own_graph_with_two_stops_is_the_same_again(bench, open_executor):
+    shutil.copy(TWO_STOPS, bench.folder)
+    config = bench.folder / "deskhand.toml"
+    config.write_text(config.read_text().replace("[runs]", 'two = "two_stops_graph:build"\n[runs]', 1))
+    ticket = ticket_of(bench, "hello")
+    async with open_executor() as executor:
+        parked = (await executor.run_ticket(ticket, "two", record=True)).result
+        run_id = parked.run_id
+        edit = {"verdict": "edit", "text": "Write to bob@example.com"}
+        for stop, said in (("first", edit), ("second", {"verdict": "approve"})):
+            await executor.decide(run_id, Decision(ask_id=f"{run_id}:{stop}", by="kim", at=NOON, **said))
+        run = executor.store.load(run_id)
+        rows = Recordings.open(executor.workspace.folder.recordings).rows_of(run_id)
+        again = await replay_ticket(executor.workspace, ticket, "two", rows, decided=run.decisions)
+        masked = await replay_ticket(executor.workspace, ticket, "two", rows)
+        stopped = await replay_ticket(executor.workspace, ticket, "two", [r for r in rows if r.kind != "decision"])
+    assert (run.status, run.result.draft.text, len(run.result.values["said"])) == ("done", edit["text"], 2)
+    assert differences(run.result, again) == []
+    assert masked.draft.text == "Write to [EMAIL_1]"
+    assert "bob@" not in "".join(row.to_line() for row in rows)
+    assert (stopped.status, stopped.draft.text) == ("parked", parked.draft.text)
 
 
 async def test_the_newest_recording_of_the_ticket_on_the_graph_is_taken(bench, open_executor):

@@ -13,7 +13,7 @@ from deskhand.schema import Model
 from deskhand.testing import FixedClock, SequentialIds
 from deskhand.vault import PatternVault
 from deskhand_tools import Policy, Records, Rule, Tool, Toolbox, helpdesk_tools, order_tools
-from deskhand_tools.toolbox import MAX_RESULT_CHARS
+from deskhand_tools.toolbox import MAX_ERROR_CHARS, MAX_RESULT_CHARS
 
 REFUND = Rule(tool="refund_order", verdict=ActionVerdict.needs_approval)
 
@@ -81,12 +81,9 @@ async def test_failures_are_recorded_masked_and_replayed(tmp_path, scope):
     assert (str(again.value), again.value.tool_name) == (str(first.value), "look")
 
 
-async def test_unknown_tool_is_told_the_names(desk, ctx, scope):
-    with pytest.raises(ToolRetry, match="use one of: get_order, list_orders") as caught:
+async def test_unknown_tool_is_said_to_be_none(desk, ctx, scope):
+    with pytest.raises(ToolRetry, match=r"^delete_order \[EMAIL_1\]: there is no such tool; use one that there is"):
         await desk.call("delete_order ann@example.com", {}, ctx, scope)
-    assert "ann@" not in str(caught.value)
-    with pytest.raises(ToolRetry, match="there is none"):
-        await Toolbox([], Policy()).call("get_order", {}, ctx, scope)
 
 
 @pytest.mark.parametrize(
@@ -130,13 +127,30 @@ async def test_slow_tool_fails_in_time(ctx, scope):
         await box(run, timeout_s=0.02).call("look", {}, ctx, scope)
 
 
-@pytest.mark.parametrize("error", [Unavailable("shop is down"), KeyError("x"), RecursionError(), TimeoutError()])
+ERRORS = [Unavailable("shop is down"), KeyError("x"), RecursionError(), TimeoutError(), asyncio.CancelledError()]
+
+
+@pytest.mark.parametrize("error", ERRORS)
 async def test_any_error_of_a_tool_becomes_tool_failed(ctx, scope, error):
     async def run(args, scope):
         raise error
 
     with pytest.raises(ToolFailed, match="look: "):
         await box(run).call("look", {}, ctx, scope)
+
+
+async def test_run_that_is_cancelled_does_not_wait_for_its_tool(ctx, scope):
+    started = asyncio.Event()
+
+    async def run(args, scope):
+        started.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(box(run, timeout_s=600.0).call("look", {}, ctx, scope))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 @pytest.mark.parametrize("kind", [ToolRetry, ToolFailed])
@@ -147,6 +161,42 @@ async def test_what_a_tool_says_to_the_model_is_masked(ctx, scope, kind):
     with pytest.raises(kind, match=r"\[EMAIL_1\] is unknown") as caught:
         await box(run).call("look", {}, ctx, scope)
     assert caught.value.tool_name == "look"
+
+
+HIDDEN = "ann\u200b@exam\u00adple.com"
+
+
+@pytest.mark.parametrize("kind", [ToolRetry, ToolFailed, None])
+async def test_endless_error_of_a_tool_is_cut_after_it_was_masked(tmp_path, scope, kind):
+    said = ("\u200b" * MAX_RESULT_CHARS + f"{HIDDEN} ") * 20 + "ann@example.com " * 60_000
+
+    async def run(args, scope):
+        raise kind(said, tool_name="look") if kind else OSError(said)
+
+    ctx = RunContext("run-1", recorder=FileRecorder(tmp_path / "run-1.jsonl"))
+    with pytest.raises(kind or ToolFailed) as caught:
+        await box(run).call("look", {}, ctx, scope)
+    recorded = (tmp_path / "run-1.jsonl").read_text()
+    for text in (str(caught.value), recorded):
+        assert "[EMAIL_1] [EMAIL_1]" in text
+        assert "ann" not in text
+    assert len(str(caught.value)) <= MAX_ERROR_CHARS + 50
+    assert len(recorded) < 2 * MAX_ERROR_CHARS
+    assert str(caught.value).endswith("...); go on without it" if kind is None else "...")
+
+
+@pytest.mark.parametrize("call", [("x" * 9_000, {}), ("look", {"x" * 9_000: 1})])
+async def test_call_that_cannot_be_is_not_repeated_in_full(desk, ctx, scope, call):
+    with pytest.raises(ToolRetry) as caught:
+        await box(None).call(*call, ctx, scope)
+    assert len(str(caught.value)) < MAX_ERROR_CHARS + 100
+
+
+async def test_address_with_a_hidden_character_in_a_result_is_masked(ctx, scope):
+    async def run(args, scope):
+        return {"note": [HIDDEN], HIDDEN: " two  words\u202e "}
+
+    assert await box(run).call("look", {}, ctx, scope) == {"note": ["[EMAIL_1]"], "[EMAIL_1]": "two  words"}
 
 
 @pytest.mark.parametrize("result", [object(), {"x": {1, 2}}, float("inf"), "x" * MAX_RESULT_CHARS])

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from deskhand.actions import Action, ActionVerdict, Effect
 from deskhand.context import RunContext
 from deskhand.errors import ConfigError, ToolFailed, ToolRetry
+from deskhand.fencing import normalise
 from deskhand.jsonio import canonical_json, content_hash
 from deskhand.recorder import CallKind
 from deskhand.schema import Json
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 MAX_RESULT_CHARS = 50_000
 """Longest result of a tool, in characters of JSON; a longer one would crowd the ticket out of a prompt."""
+
+MAX_ERROR_CHARS = 500
+"""As much of what a failing tool says reaches the model, the reviewer and the recording."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _BUILT_IN = frozenset({REPLY, *ORDER_TOOL_NAMES, *(tool.name for tool in helpdesk_tools())})
@@ -83,8 +87,8 @@ class Toolbox:
         """
         tool = self.find(name)
         if tool is None:
-            known = ", ".join(self.names) or "there is none"
-            raise ToolRetry(f"no tool {ctx.vault.mask(name)!r}; use one of: {known}", tool_name=name)
+            asked = _told(name, ctx.vault.mask)
+            raise ToolRetry(f"{asked}: there is no such tool; use one that there is", tool_name=asked)
         masked = _masked_args(tool, args, ctx)
         if tool.effect is Effect.read:
             return await self._read(tool, masked, ctx, scope)
@@ -98,7 +102,7 @@ class Toolbox:
         async def perform() -> Json:
             checked = _validate(tool, args, ctx)
             result = await self._run(tool, checked, scope, ctx.vault.mask)
-            return _mask_all(_plain_json(tool, result), ctx.vault.mask)
+            return _mask_all(_plain_json(tool, result), partial(_masked, mask=ctx.vault.mask))
 
         result = await ctx.call(CallKind.tool, _request(tool, args), perform)
         scope.records.note(tool.name, result, untrusted=tool.untrusted)
@@ -109,16 +113,18 @@ class Toolbox:
             async with asyncio.timeout(self.timeout_s):
                 return await tool.run(args, scope)
         except ToolRetry as exc:
-            raise ToolRetry(mask(str(exc)), tool_name=tool.name) from exc
+            raise ToolRetry(_told(str(exc), mask), tool_name=tool.name) from exc
         except ToolFailed as exc:
-            raise ToolFailed(mask(str(exc)), tool_name=tool.name) from exc
+            raise ToolFailed(_told(str(exc), mask), tool_name=tool.name) from exc
         except TimeoutError as exc:
             raise ToolFailed(
                 f"{tool.name}: no answer within {self.timeout_s:g} s; go on without it", tool_name=tool.name
             ) from exc
-        except Exception as exc:  # the edge to code of others: one failing tool must not end the run
-            text = mask(f"{tool.name}: failed ({type(exc).__name__}: {exc}); go on without it")
-            raise ToolFailed(text, tool_name=tool.name) from exc
+        except (Exception, asyncio.CancelledError) as exc:  # code of others: one failing tool must not end the run
+            if _is_cancelled(exc):
+                raise
+            why = _told(f"{type(exc).__name__}: {exc}", mask)
+            raise ToolFailed(f"{tool.name}: failed ({why}); go on without it", tool_name=tool.name) from exc
 
     async def _propose(self, tool: Tool, args: dict[str, Json], ctx: RunContext, scope: Scope) -> Action:
         async def perform() -> Json:
@@ -162,6 +168,12 @@ class Toolbox:
         return asyncio.wait_for(tool.run(args, scope), self.timeout_s)
 
 
+def _is_cancelled(exc: BaseException) -> bool:
+    """Tell whether the run is to stop; a tool whose own request was cancelled has failed like any other."""
+    task = asyncio.current_task()
+    return isinstance(exc, asyncio.CancelledError) and (task is None or task.cancelling() > 0)
+
+
 def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if not _NAME.fullmatch(name) or name == REPLY:
@@ -202,7 +214,7 @@ def _validate(tool: Tool, args: dict[str, Json], ctx: RunContext) -> BaseModel:
     try:
         return tool.args.model_validate_json(canonical_json(plain))
     except ValidationError as exc:
-        problem = ctx.vault.mask(_problem(exc))
+        problem = _told(_problem(exc), ctx.vault.mask)
         raise ToolRetry(f"{tool.name}: {problem}; correct the arguments", tool_name=tool.name) from None
 
 
@@ -224,6 +236,17 @@ def _plain_json(tool: Tool, result: Json) -> Json:
             tool_name=tool.name,
         )
     return cast("Json", json.loads(text))
+
+
+def _masked(text: str, mask: Callable[[str], str]) -> str:
+    """Mask what a person sees: an address with a hidden character in it would be whole again in a prompt."""
+    return mask(normalise(text))
+
+
+def _told(text: str, mask: Callable[[str], str]) -> str:
+    """Return what a tool says of its failure, masked and short. Outside systems put anything into their errors."""
+    masked = mask(normalise(text)[:MAX_RESULT_CHARS])  # and cut afterwards, which would leave half an address
+    return masked if len(masked) <= MAX_ERROR_CHARS else f"{masked[: MAX_ERROR_CHARS - 3]}..."
 
 
 def _mask_all(value: Json, mask: Callable[[str], str]) -> Json:

@@ -76,7 +76,11 @@ def is_member_name(name: str) -> bool:
 
 def default_path(folder: WorkspaceFolder, now: datetime) -> Path:
     """Return where a backup of this moment goes when nobody says: ``.deskhand/backups/deskhand-<time>.tar.gz``."""
-    return folder.state / "backups" / f"deskhand-{now.astimezone(UTC):%Y%m%d-%H%M%S}.tar.gz"
+    return _own_folder(folder) / f"deskhand-{now.astimezone(UTC):%Y%m%d-%H%M%S}.tar.gz"
+
+
+def _own_folder(folder: WorkspaceFolder) -> Path:
+    return folder.state / "backups"
 
 
 def back_up(folder: WorkspaceFolder, target: Path, now: datetime, *, progress: Progress | None = None) -> Manifest:
@@ -84,15 +88,21 @@ def back_up(folder: WorkspaceFolder, target: Path, now: datetime, *, progress: P
 
     Every database is copied as it was at one moment, in whole transactions; others may write meanwhile.
 
+    The workspace's own folder of backups is made; any other must be there: one that was mistyped, or a disk that is
+    not mounted, must not hold a backup that nobody finds again.
+
     Raises:
-        InputError: ``target`` is there already, or there is nothing to back up.
+        InputError: ``target`` is there already, its folder is not, or there is nothing to back up.
         StoreError: A database cannot be read, or the target cannot be written.
     """
     if target.exists():
         raise InputError(f"{target}: is there already; name another file")
     report = progress or _no_progress
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if target.parent == _own_folder(folder):
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not target.parent.is_dir():
+            raise InputError(f"{target.parent}: no such folder; make it, or correct the path")
         with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as scratch:
             manifest = _write(folder, Path(scratch), target, now, report)
     except (OSError, tarfile.TarError) as exc:
@@ -250,7 +260,7 @@ def _no_progress(done: int, total: int) -> None:
 
 def delete_old(folder: WorkspaceFolder, keep: int) -> int:
     """Delete all but the newest ``keep`` backups that went where nobody said, and return how many those were."""
-    found = sorted(path for path in (folder.state / "backups").glob("*.tar.gz") if _NAME.fullmatch(path.name))
+    found = sorted(path for path in _own_folder(folder).glob("*.tar.gz") if _NAME.fullmatch(path.name))
     old = found[: max(0, len(found) - keep)]
     for path in old:
         with suppress(FileNotFoundError):

@@ -146,7 +146,8 @@ def _tell_apart(seqs: Sequence[int], n_new: int) -> list[Accepted]:
 
 def load_entry(tx: Connection, seq: int) -> InboxEntry:
     """Return one entry. Raises InputError when there is none."""
-    row = tx.execute("SELECT * FROM inbox WHERE seq = ?", (seq,)).fetchone()
+    is_possible = 0 < seq < 2**63  # SQLite has no larger ones
+    row = tx.execute("SELECT * FROM inbox WHERE seq = ?", (seq,)).fetchone() if is_possible else None
     if row is None:
         raise InputError(f"{seq}: no such entry in the inbox; list them with 'deskhand runs list --inbox'")
     return _entry(row)

@@ -1,4 +1,4 @@
-"""Forgetting: finished runs and all that belongs to them, and the memory of deliveries, after their days.
+"""Forgetting: finished runs and all that belongs to them, what models cost, and deliveries, after their days.
 
 What waits is kept however old it is: runs that wait for a person or for write-back, and deliveries that are queued,
 held or dead. Everything is deleted in small batches with a pause after each, so that intake is not kept waiting.
@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ from deskhand.config import WorkspaceFolder
 from deskhand.errors import StoreError
 from deskhand.service_settings import RunsSettings
 from deskhand.sqlite import open_database, store_error, transaction
+from deskhand_models import forget_attempts
 from deskhand_runs.checkpoints import SCHEMA as CHECKPOINTS_SCHEMA
 from deskhand_runs.guard_tables import GuardTables
 from deskhand_runs.rows import to_text
@@ -45,6 +46,7 @@ class Forgotten(NamedTuple):
     n_own_writes: int
     n_handlings: int
     n_workflows: int
+    n_attempts: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Retention:
             n_own_writes=await self._rows(_OLD_WRITES, inbox_before),
             n_handlings=await self._rows(_OLD_HANDLING, inbox_before),
             n_workflows=await self._ended_workflows(runs_before),
+            n_attempts=await self._attempts_at_models(runs_before.date()),
         )
 
     async def _runs(self, before: str) -> int:
@@ -109,6 +112,13 @@ class Retention:
     def _delete_rows(self, sql: str, before: str) -> int:
         with self.tables.changing() as connection:
             return connection.execute(sql, {"before": before, "limit": BATCH}).rowcount
+
+    async def _attempts_at_models(self, before: date) -> int:
+        n_deleted = 0
+        while n := await asyncio.to_thread(forget_attempts, self.folder.ledger, before, BATCH):
+            n_deleted += n
+            await asyncio.sleep(_PAUSE_S)
+        return n_deleted
 
     async def _ended_workflows(self, before: datetime) -> int:
         n_deleted = 0

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from deskhand.clock import Clock
 from deskhand.service_settings import ServerSettings
 from deskhand.settings import read_key
-from deskhand_server.sessions import ClosedSessions, Links, Session, Sessions, Tries, is_equal, session_key
+from deskhand_server.sessions import ClosedSessions, Links, Session, Sessions, is_equal, session_key
+from deskhand_server.tries import Tries
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 OPEN_PATHS = ("/healthz", "/login")
 OPEN_PREFIXES = ("/login/", "/webhooks/")
 """The login's own paths ask for the password or a link; webhooks for the helpdesk's signature or secret."""
-
-SAFE_METHODS = ("GET", "HEAD")
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,9 @@ class Access:
         self._sessions: Sessions | None = None
         self.links = Links(clock)
         self.tries = Tries(clock)
-        is_secure = settings.public_url.startswith("https://")
-        self.cookie = "__Host-deskhand" if is_secure else "deskhand"
+        prefix = "__Host-" if settings.public_url.startswith("https://") else ""
+        self.cookie = f"{prefix}deskhand"
+        self.browser_cookie = f"{prefix}deskhand-browser"
 
     @property
     def password(self) -> str | None:
@@ -60,6 +60,10 @@ class Access:
         """Tell whether this is the password, in constant time; never when none is set."""
         password = self.password
         return is_equal(given, password or "") and password is not None
+
+    def known_browser(self, headers: Headers) -> str | None:
+        """Return the id of the browser that sends these headers when it has logged in before, else None."""
+        return self.sessions.known_browser(read_cookies(headers).get(self.browser_cookie, ""))
 
     def visitor(self, headers: Headers) -> Visitor | None:
         """Return who sends a request with these headers, or None."""

@@ -21,7 +21,7 @@ from deskhand_server.metrics import Metrics
 from deskhand_server.queue import Queue
 from deskhand_server.rendering import STATIC
 from deskhand_server.sessions import ClosedSessions, load_key
-from deskhand_server.shell import VISITOR, Door, LastResort, SecurityHeaders, refuse
+from deskhand_server.shell import VISITOR, Door, HeadAsGet, LastResort, SecurityHeaders, refuse
 
 if TYPE_CHECKING:
     from deskhand_graphs import Workspace
@@ -58,6 +58,7 @@ def build_app(engine: Service, workspace: Workspace, settings: ServerSettings, c
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _bad_value)
     app.add_middleware(Door, desk=lambda: app.state.desk, login=doors.login_page)  # the last one added is outermost
+    app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(LastResort)
     return app

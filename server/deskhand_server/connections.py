@@ -79,6 +79,9 @@ class GuardedConnection(HttpToolsProtocol):
         self._stop_stalling()
         super().connection_lost(exc)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: whoever asks for another protocol is answered in this one, and may not fill the log."""
+
     @property
     def waits_for_client(self) -> bool:
         """Whether the next thing to happen here is the client's: it sends, reads, or hangs up."""

@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 _DOOR_COOKIE = "deskhand-door"
 _NAME_CHARS = 80
+_BROWSER_DAYS = 180
+_TOO_FAST = "Too many wrong passwords. Wait {} s and log in again."
+_NO_NAME = "Give your name; it stands beside what you decide."
 
 
 def login_page(
@@ -34,11 +37,14 @@ def login_page(
     link_name: str | None = None,
     action: str = "/login",
     wait_s: int = 0,
+    typed: Form | None = None,
 ) -> Response:
-    """Return the page that asks for the password, or for one click on a one-time link."""
+    """Return the page that asks for the password, or for one click on a one-time link.
+
+    ``typed`` is what a form held that was refused: the name and the way on stay, the password does not.
+    """
     desk = desk_of(request)
     anchor = read_cookies(request.headers).get(_DOOR_COOKIE) or secrets.token_urlsafe(16)
-    asked = request.query_params.get("next") if request.url.path.startswith("/login") else _here(request)
     headers = {"content-security-policy": door_csp()}
     if status == 401:
         headers["www-authenticate"] = 'Bearer realm="deskhand"'
@@ -55,13 +61,16 @@ def login_page(
         link_name=link_name,
         has_password=desk.access.password is not None,
         csrf=desk.access.sessions.form_token(f"door|{anchor}"),
-        next=local_path(asked),
+        next=local_path(field(typed, "next") if typed else _way_on(request)),
+        name=field(typed or {}, "name"),
     )
     answer.set_cookie(_DOOR_COOKIE, anchor, httponly=True, samesite="strict", secure=desk.is_secure, max_age=3600)
     return answer
 
 
-def _here(request: Request) -> str:
+def _way_on(request: Request) -> str | None:
+    if request.url.path.startswith("/login"):
+        return request.query_params.get("next")
     query = request.url.query
     return request.url.path + (f"?{query}" if query else "")
 
@@ -78,21 +87,21 @@ async def login(request: Request) -> Response:
     desk = desk_of(request)
     try:
         fields = await _door_fields(desk, request)
-        wait_s = desk.access.tries.wait_s(_address(request))
     except Refused as exc:
         return login_page(request, status=exc.status, error=str(exc))
-    if wait_s:
+    address, browser = _address(request), desk.access.known_browser(request.headers)
+    if wait_s := desk.access.tries.wait_s(address, browser):
         desk.metrics.logins.labels("limited").inc()
-        return login_page(request, status=429, error=f"Too many tries. Wait {wait_s} seconds.", wait_s=wait_s)
-    name = " ".join(field(fields, "name").split())[:_NAME_CHARS]
+        return login_page(request, status=429, error=_TOO_FAST.format(wait_s), wait_s=wait_s, typed=fields)
     if not desk.access.is_password(field(fields, "password")):
-        desk.access.tries.fail(_address(request))
+        desk.access.tries.fail(address, browser)
         desk.metrics.logins.labels("refused").inc()
-        _log.warning("login refused: wrong password from %s", _address(request))
-        return login_page(request, error="That is not the password.")
+        _log.warning("login refused: wrong password from %s", address)
+        return login_page(request, error="That is not the password.", typed=fields)
+    name = " ".join(field(fields, "name").split())[:_NAME_CHARS]
     if not name or not name.isprintable():
-        return login_page(request, status=400, error="Give your name; it stands beside what you decide.")
-    return _enter(desk, name, local_path(field(fields, "next")))
+        return login_page(request, status=400, error=_NO_NAME, typed=fields)
+    return _enter(desk, request, name, local_path(field(fields, "next")))
 
 
 @router.get("/login/{token}")
@@ -116,7 +125,7 @@ async def login_by_link(request: Request, token: str) -> Response:
     if name is None:
         desk.metrics.logins.labels("refused").inc()
         return login_page(request, error="This link was used, or is over. Log in by password, or start again.")
-    return _enter(desk, name, local_path(field(fields, "next")))
+    return _enter(desk, request, name, local_path(field(fields, "next")))
 
 
 @router.post("/logout")
@@ -146,17 +155,15 @@ def _is_cross_site(headers: Headers) -> bool:
     return headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 
-def _enter(desk: Desk, name: str, path: str) -> Response:
+def _enter(desk: Desk, request: Request, name: str, path: str) -> Response:
+    access = desk.access
     desk.metrics.logins.labels("accepted").inc()
     answer = RedirectResponse(path, 303)
-    answer.set_cookie(
-        desk.access.cookie,
-        desk.access.sessions.open(name),
-        max_age=int(desk.settings.session_hours * 3600),
-        httponly=True,
-        samesite="strict",
-        secure=desk.is_secure,
-    )
+    kept = {access.cookie: (access.sessions.open(name), desk.settings.session_hours * 3600)}
+    if access.known_browser(request.headers) is None:
+        kept[access.browser_cookie] = (access.sessions.browser_token(), _BROWSER_DAYS * 86_400)
+    for cookie, (token, seconds) in kept.items():
+        answer.set_cookie(cookie, token, int(seconds), httponly=True, samesite="strict", secure=desk.is_secure)
     return answer
 
 

@@ -1,4 +1,4 @@
-"""Logins: signed session tokens, one-time links, tokens of forms, and a limit on tries."""
+"""Logins: signed tokens of sessions, browsers and forms, and one-time links."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import secrets
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -139,6 +138,16 @@ class Sessions:
         """End a session: its token is refused from now on."""
         self.closed.add(session, self.clock.now())
 
+    def browser_token(self) -> str:
+        """Return what a browser keeps to be recognised after a logout; it opens nothing."""
+        browser = secrets.token_urlsafe(12)
+        return f"{browser}.{self._sign('browser', browser)}"
+
+    def known_browser(self, token: str) -> str | None:
+        """Return the id of a browser that has logged in under this password, or None."""
+        browser, _, signature = token.partition(".")
+        return browser if is_equal(signature, self._sign("browser", browser)) else None
+
     def form_token(self, anchor: str) -> str:
         """Return what a form must carry; ``anchor`` is the session's id, or the login form's cookie."""
         return self._sign("form", anchor)
@@ -188,30 +197,3 @@ class Links:
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-@dataclass
-class Tries:
-    """How often somebody has tried in vain: at most ``limit`` from one address in ``window_s``, ``total`` from all."""
-
-    clock: Clock
-    limit: int = 8
-    total: int = 200
-    window_s: float = 300
-    _failed: deque[tuple[float, str]] = field(default_factory=deque)
-
-    def wait_s(self, address: str) -> int:
-        """Return for how many seconds this address may not try; 0 when it may."""
-        now = self.clock.now().timestamp()
-        while self._failed and self._failed[0][0] <= now - self.window_s:
-            self._failed.popleft()
-        own = [at for at, who in self._failed if who == address]
-        if len(own) >= self.limit:
-            return max(1, int(own[-self.limit] + self.window_s - now) + 1)
-        if len(self._failed) >= self.total:
-            return max(1, int(self._failed[0][0] + self.window_s - now) + 1)
-        return 0
-
-    def fail(self, address: str) -> None:
-        """Count a failed try."""
-        self._failed.append((self.clock.now().timestamp(), address))

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from deskhand_server.access import SAFE_METHODS, is_open
+from deskhand_server.access import is_open
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -86,6 +86,18 @@ class SecurityHeaders:
         await self.app(scope, receive, dress if scope["type"] == "http" else send)
 
 
+class HeadAsGet:
+    """Answers HEAD as GET is answered, for probes that ask so; the server leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        await self.app({**scope, "method": "GET"} if is_head else scope, receive, send)
+
+
 class Door:
     """Lets in who has a session or an API key, and everybody to the open paths. It asks before any route is looked up.
 
@@ -118,7 +130,7 @@ class Door:
         await self.app(scope, receive, send)
 
     def _refusal(self, request: Request, headers: Headers) -> Response:
-        if request.method in SAFE_METHODS and "text/html" in headers.get("accept", ""):
+        if request.method == "GET" and "text/html" in headers.get("accept", ""):
             return self._login(request)
         return refuse(401, "log in, or send an API key as 'Authorization: Bearer ...'")
 
@@ -132,7 +144,7 @@ async def _refuse_socket(app: ASGIApp, scope: Scope, receive: Receive, send: Sen
 
 def _api_needs_key(method: str) -> Response | None:
     """A browser that is logged in may look at the API; what changes something needs a key, not a cookie."""
-    if method in SAFE_METHODS:
+    if method == "GET":
         return None
     return refuse(403, "a login may only read the API; send an API key as 'Authorization: Bearer ...'")
 

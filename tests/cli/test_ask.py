@@ -15,7 +15,10 @@ def test_a_question_is_answered_with_its_sources(invoke, workspace: Path) -> Non
 def test_json_holds_the_citations(invoke, workspace: Path) -> None:
     done = invoke("ask", "How long do I have to return a product?", "--json", "--workspace", workspace)
     value = json.loads(done.stdout)
-    assert (value["found"], value["citations"][0]["passage_id"]) == (True, "returns@1#1")
+    assert list(value) == ["question", "found", "citations"]
+    sentence = "You can return any product within 30 days of delivery."
+    assert value["found"] is True
+    assert value["citations"][0] == {"sentence": sentence, "passage_id": "returns@1#1", "quote": sentence}
 
 
 @pytest.mark.parametrize("question", ["Who won the chess championship of 1972?", "Wie spät ist es in Tokio gerade?"])

@@ -47,3 +47,20 @@ def test_a_damaged_backup_is_one_line_and_exit_code_two(invoke, workspace: Path,
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
     assert not (workspace / ".deskhand").exists()
+
+
+def test_a_folder_that_is_not_there_is_not_made(invoke, workspace: Path, ticket_file: Path, tmp_path: Path) -> None:
+    at = ("--workspace", workspace)
+    invoke("run", "--ticket", ticket_file, *at)
+    done = invoke("backup", tmp_path / "mtn" / "monday.tar.gz", "--json", *at)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"{tmp_path / 'mtn'}: no such folder; make it" in done.stderr
+    assert not (tmp_path / "mtn").exists()
+
+
+def test_json_names_the_file_that_nobody_named(invoke, workspace: Path, ticket_file: Path) -> None:
+    at = ("--workspace", workspace)
+    invoke("run", "--ticket", ticket_file, *at)
+    made = json.loads(invoke("backup", "--json", *at).stdout)
+    assert Path(made["file"]).parent == workspace / ".deskhand" / "backups"
+    assert Path(made["file"]).stat().st_size == made["bytes"]

@@ -118,6 +118,31 @@ def test_an_outage_degrades_to_what_needs_no_model(invoke, workspace: Path, tmp_
     assert "strategy_unavailable" in {reason["code"] for reason in value["reasons"]}
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--by", "nope"), "error: --by 'nope': not a group of costs; choose one of day, run, ticket, agent"),
+        (("--since", "yesterday"), "error: --since 'yesterday': not a day; write it as 2026-11-20"),
+        (("--since", "2026-13-45"), "error: --since '2026-13-45': not a day"),
+    ],
+)
+def test_wrong_option_of_costs_is_said_in_one_line(invoke, workspace: Path, option: tuple[str, str], said: str) -> None:
+    done = invoke("costs", *option, "--workspace", workspace)
+    assert (done.exit_code, done.stderr.count("\n"), said in done.stderr) == (2, 1, True), done.stderr
+
+
+def test_two_models_of_one_provider_are_both_checked_through_litellm(
+    invoke, workspace: Path, provider_port: int
+) -> None:
+    with_model(workspace, provider_port, transport="litellm")
+    config = workspace / "deskhand.toml"
+    text = config.read_text()
+    second = text[text.index("[models.defs.test]") :].replace("[models.defs.test]", "[models.defs.second]", 1)
+    config.write_text(f"{text}\n{second}")
+    done = invoke("models", "check", "--json", "--workspace", workspace)
+    assert [probe["answers"] for probe in lines(done.stdout)] == [True, True], done.stderr
+
+
 def test_no_costs_are_said(invoke, workspace: Path) -> None:
     assert "nothing was spent" in invoke("costs", "--workspace", workspace).stderr
 
@@ -126,9 +151,9 @@ def test_prompts_are_listed_changed_compared_and_rolled_back(invoke, workspace: 
     before = lines(invoke("prompts", "list", "--json", "--workspace", workspace).stdout)
     assert {prompt["name"] for prompt in before} >= {"triage", "summarize", "draft", "resolve"}
     first = next(prompt for prompt in before if prompt["name"] == "summarize")["versions"][0]
-    import deskhand_agents.prompts as prompts
+    from deskhand_agents.prompt_files import BUILT_IN
 
-    source = (prompts.BUILT_IN / "summarize.md").read_text()
+    source = (BUILT_IN / "summarize.md").read_text()
     (workspace / "prompts").mkdir(exist_ok=True)
     (workspace / "prompts" / "summarize.md").write_text(source.replace("\n\n", "\n\nBe brief.\n\n", 1))
     assert "workspace" in invoke("prompts", "list", "--workspace", workspace).stdout

@@ -83,6 +83,7 @@ def member(name, content=b"x"):
 
 def test_round_trip_brings_everything_back(folder, other, tmp_path):
     target = tmp_path / "b" / "monday.tar.gz"
+    target.parent.mkdir()
     steps = []
     manifest = back_up(folder, target, NOON, progress=lambda done, total: steps.append((done, total)))
     assert [m.name for m in manifest.members] == [
@@ -152,9 +153,21 @@ def test_an_existing_file_and_an_empty_workspace_are_refused(folder, other, tmp_
     assert (tmp_path / "there.tar.gz").read_text() == "mine"
     with pytest.raises(InputError, match="nothing to back up"):
         back_up(other, tmp_path / "empty.tar.gz", NOON)
-    (tmp_path / "file").write_text("")
+
+
+@pytest.mark.parametrize("name", ["mistyped", "mistyped/folder", "a file"])
+def test_a_folder_that_is_not_there_is_refused_and_not_made(folder, tmp_path, name):
+    (tmp_path / "a file").write_text("")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match="no such folder; make it"):
+        back_up(folder, tmp_path / name / "monday.tar.gz", NOON)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_folder_that_cannot_be_written_is_told(folder):
+    (folder.state / "backups").write_text("a file where the folder should be")
     with pytest.raises(StoreError, match="cannot be written"):
-        back_up(folder, tmp_path / "file" / "x.tar.gz", NOON)
+        back_up(folder, default_path(folder, NOON), NOON)
 
 
 def test_a_damaged_database_is_not_backed_up(folder, tmp_path):

@@ -172,8 +172,9 @@ async def test_a_ticket_that_is_gone_is_skipped_and_an_unknown_entry_is_named(be
         assert await engine.wait_idle(60)
         entry = engine.entry(1)
         assert (entry.state.value, entry.reason) == ("skipped", "T-9: no such ticket")
-        with pytest.raises(InputError, match="no such entry"):
-            engine.entry(7)
+        for seq in (7, 0, 2**63, -(10**30)):
+            with pytest.raises(InputError, match="no such entry"):
+                engine.entry(seq)
 
 
 async def test_a_ticket_in_the_delivery_is_run_when_the_helpdesk_has_none_or_an_older_one(bench, make_event):

@@ -14,6 +14,7 @@ from deskhand.errors import StoreError
 from deskhand.records import RunResult
 from deskhand.service_settings import RunsSettings
 from deskhand.testing import NOON, SequentialIds, build_ticket
+from deskhand_models.ledger import Account, Ledger
 from deskhand_runs import GuardTables, RunStore, handling_of, take_over
 from deskhand_runs.checkpoints import open_saver
 from deskhand_runs.own_writes import knows, remember
@@ -258,3 +259,15 @@ def test_no_batch_goes_through_a_whole_table(tables, sql):
     with tables.reading() as connection:
         plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", given)]
     assert [step for step in plan if "status=?" in step or (step.startswith("SCAN") and "given" not in step)] == []
+
+
+async def test_what_models_cost_is_forgotten_with_the_runs_and_the_day_of_today_stays(folder, tables):
+    ledger = Ledger(folder.ledger)
+    for days in (0, 9, 11, 200):
+        at = NOON - days * DAY
+        ledger.reserve(Account(f"run-{days}", "T-1", "draft", "strong", at), "m", 10, {})
+    assert (await Retention(folder, tables, KEEP).job(NOON)).n_attempts == 2
+    assert {row.key for row in ledger.costs("run")} == {"run-0", "run-9"}
+    assert ledger.spent_usd("day", NOON.date().isoformat()) == 10e-9
+    assert ledger.spent_usd("ticket", "T-1") == 40e-9
+    ledger.close()

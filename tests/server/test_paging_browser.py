@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from parked_runs import park
+from playwright.sync_api import expect
+from reviewer import Reviewer
 
 from deskhand.records import RunStatus
 
@@ -15,36 +18,25 @@ LONG = "About a subject that goes on and on, as subjects of forwarded mails do "
 
 
 @pytest.fixture(scope="module")
-def full_queue(live: Any, kit: Any) -> Any:
+def full_queue(live: Any) -> Any:
     """The live server with 230 tickets in its queue, of two categories, some with long subjects."""
     store = live.engine.store
     for record in store.list(status=RunStatus.parked, limit=1_000):
         store.close_parked(record.ticket.source, record.ticket.id, "cleared", live.engine.clock.now())
     for n in range(N_RETURNS):
-        kit.park(store, f"R-{n:03d}", subject=f"{LONG} {n}" if n % 10 == 0 else f"Return of lamp {n}")
+        park(store, f"R-{n:03d}", subject=f"{LONG} {n}" if n % 10 == 0 else f"Return of lamp {n}")
     for n in range(N_SHIPPING):
-        kit.park(store, f"S-{n:03d}", subject=f"Parcel {n}", category="shipping")
+        park(store, f"S-{n:03d}", subject=f"Parcel {n}", category="shipping")
     live.serving.app.state.desk.queue.forget()
     return live
 
 
 @pytest.fixture
-def page(browser: Any, full_queue: Any, kit: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+def page(sit_down: Callable[..., Reviewer], full_queue: Any, request: pytest.FixtureRequest) -> Any:
     """A page of somebody who has logged in and sees the queue."""
-    context = browser.new_context(**getattr(request, "param", {}))
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(full_queue.url)
-    page.get_by_label("Your name").fill("Maria")
-    page.get_by_label("Password").fill(kit.password)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_selector("table.rows a.open")
-    page.wait_for_load_state()  # the keys and the layout, too
-    yield page
-    context.close()
-    assert errors == []
+    page = sit_down(**getattr(request, "param", {})).page
+    expect(page.locator("table.rows a.open").first).to_be_visible()
+    return page
 
 
 def tickets(page: Any) -> list[str]:
@@ -62,7 +54,8 @@ def turn(page: Any, name: str, number: int) -> list[str]:
 def test_every_ticket_is_on_one_page_by_mouse(page: Any) -> None:
     first = tickets(page)
     pages = page.get_by_role("navigation", name="Pages of the queue")
-    assert "Page 1 of 3" in pages.inner_text() and pages.get_by_role("link", name="Earlier page").count() == 0
+    expect(pages).to_contain_text("Page 1 of 3")
+    assert pages.get_by_role("link", name="Earlier page").count() == 0
     second, third = turn(page, "Next page", 2), turn(page, "Next page", 3)
     assert (len(first), len(second), len(third)) == (100, 100, 30)
     assert len({*first, *second, *third}) == N_RETURNS + N_SHIPPING
@@ -79,13 +72,13 @@ def test_filter_is_kept_from_page_to_page_and_begins_at_the_first(page: Any) -> 
     page.wait_for_url(re.compile("category=shipping"))
     pages = page.get_by_role("navigation", name="Pages of the queue")
     first = tickets(page)
-    assert "Page 1 of 2" in pages.inner_text()
+    expect(pages).to_contain_text("Page 1 of 2")
     second = turn(page, "Next page", 2)
     assert page.get_by_label("Category").input_value() == "shipping"
     assert sorted([*first, *second]) == [f"S-{n:03d}" for n in range(N_SHIPPING)]
     page.get_by_role("link", name="Clear").click()
     page.wait_for_url(re.compile(r"/$"))
-    assert "Page 1 of 3" in pages.inner_text()
+    expect(pages).to_contain_text("Page 1 of 3")
 
 
 def test_pages_are_turned_by_keyboard_alone(page: Any) -> None:
@@ -93,14 +86,13 @@ def test_pages_are_turned_by_keyboard_alone(page: Any) -> None:
     rows = page.locator("table.rows a.open")
     rows.last.focus()
     page.keyboard.press("Tab")
-    assert link.evaluate("node => node === document.activeElement"), "the next stop after the last ticket"
+    expect(link).to_be_focused()  # the next stop after the last ticket
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("sheet=2"))
     rows.last.focus()
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Earlier page"
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Next page"
+    for stop in ("Earlier page", "Next page"):
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name=stop)).to_be_focused()
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("sheet=1"))
@@ -109,15 +101,13 @@ def test_pages_are_turned_by_keyboard_alone(page: Any) -> None:
 def test_j_goes_down_the_rows_of_a_long_queue(page: Any) -> None:
     for row in (0, 1):
         page.keyboard.press("j")
-        page.wait_for_function(
-            "row => document.activeElement === document.querySelectorAll('table.rows a.open')[row]", arg=row
-        )
+        expect(page.locator("table.rows a.open").nth(row)).to_be_focused()
     assert "sheet=2" not in page.url
 
 
 def test_page_beyond_the_last_shows_the_last(page: Any, full_queue: Any) -> None:
     page.goto(f"{full_queue.url}/?sheet=99")
-    assert "Page 3 of 3" in page.get_by_role("navigation", name="Pages of the queue").inner_text()
+    expect(page.get_by_role("navigation", name="Pages of the queue")).to_contain_text("Page 3 of 3")
     assert len(tickets(page)) == 30
 
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import pytest
+from server_house import API_KEY, payload, signed
 
 from deskhand.errors import InputError
 from deskhand.records import RunRecord, RunStatus
@@ -14,17 +16,17 @@ from deskhand.testing import build_ticket, until
 from deskhand_server.serving import Serving, listen, serve
 
 
-async def _post(session: aiohttp.ClientSession, live: Any, kit: Any, n: int) -> int:
+async def _post(session: aiohttp.ClientSession, live: Any, n: int) -> int:
     ticket = build_ticket("How long do I have to return a product?", ticket_id=f"S-{n}")
-    body = json.dumps(kit.payload(ticket)).encode()
-    headers = kit.signed(body, f"s-{n}", at=kit.utc_now())
+    body = json.dumps(payload(ticket)).encode()
+    headers = signed(body, f"s-{n}", at=datetime.now(UTC))
     async with session.post(f"{live.url}/webhooks/shop", data=body, headers=headers) as answer:
         return answer.status
 
 
-async def test_deliveries_over_real_connections_become_runs_that_wait(live: Any, kit: Any) -> None:
+async def test_deliveries_over_real_connections_become_runs_that_wait(live: Any) -> None:
     async with aiohttp.ClientSession() as session:
-        statuses = await asyncio.gather(*(_post(session, live, kit, n % 8) for n in range(24)))
+        statuses = await asyncio.gather(*(_post(session, live, n % 8) for n in range(24)))
     assert sorted(set(statuses)) == [200, 202] and statuses.count(202) == 8
 
     def waiting() -> list[RunRecord]:
@@ -46,11 +48,38 @@ async def test_lies_about_the_length_are_answered_and_the_server_goes_on(live: A
     assert b"200 OK" in await _raw(live, b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 
 
-async def _raw(live: Any, request: bytes) -> bytes:
+@pytest.mark.parametrize("path", [b"/healthz", b"/readyz", b"/", b"/api/v1/runs", b"/static/desk.js"])
+async def test_head_is_answered_as_get_without_the_body(live: Any, path: bytes) -> None:
+    found = await _raw(live, _asked(b"HEAD", path, b"Authorization: Bearer " + API_KEY.encode()), 100_000)
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK") and body == b""
+
+
+async def test_head_opens_nothing_that_get_does_not(live: Any) -> None:
+    assert b" 401 " in await _raw(live, _asked(b"HEAD", b"/readyz"))
+    assert b" 405 " in await _raw(live, _asked(b"HEAD", b"/webhooks/shop"))
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"TLS/1.0"])
+async def test_asking_for_another_protocol_is_answered_and_fills_no_log(
+    live: Any, caplog: pytest.LogCaptureFixture, protocol: bytes
+) -> None:
+    wish = b"Upgrade: " + protocol + b"\r\nConnection: Upgrade"
+    head = b"POST /webhooks/shop HTTP/1.1\r\nHost: x\r\n" + wish + b"\r\nContent-Length: 2\r\n\r\n{}"
+    assert b" 403 " in await _raw(live, head)
+    assert b" 200 " in await _raw(live, _asked(b"GET", b"/healthz", wish))
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
+def _asked(method: bytes, path: bytes, *headers: bytes) -> bytes:
+    return b"\r\n".join([method + b" " + path + b" HTTP/1.1", b"Host: x", *headers, b"Connection: close", b"", b""])
+
+
+async def _raw(live: Any, request: bytes, n_bytes: int = 200) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", live.serving.port)
     writer.write(request)
     await writer.drain()
-    answer = await asyncio.wait_for(reader.read(200), 60)
+    answer = await asyncio.wait_for(reader.read(n_bytes), 60)
     writer.close()
     return answer
 

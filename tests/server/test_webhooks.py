@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from server_house import SECRET, call_app, payload, signed
 
 from deskhand.errors import ConfigError, StoreError
 from deskhand.interfaces import Reply
@@ -14,16 +15,16 @@ from deskhand.tickets import Event
 from deskhand_server import bodies
 
 
-async def test_genuine_delivery_is_stored_with_its_ticket_and_answered_202(house: Any, kit: Any) -> None:
-    answer = await house.deliver(kit.payload(build_ticket("Where is it?", ticket_id="T-9")))
+async def test_genuine_delivery_is_stored_with_its_ticket_and_answered_202(house: Any) -> None:
+    answer = await house.deliver(payload(build_ticket("Where is it?", ticket_id="T-9")))
     assert (answer.status, answer.json) == (202, {"events": 1, "new": 1})
     [(event, ticket, graph)] = house.engine.accepted
     assert (event.source, event.delivery_id, event.ticket_id) == ("shop", "d-1", "T-9")
     assert ticket.messages[0].text == "Where is it?" and ticket.source == "shop" and graph is None
 
 
-async def test_delivery_again_is_answered_200_and_not_stored_again(house: Any, kit: Any) -> None:
-    answers = [await house.deliver(kit.payload()) for _ in range(3)]
+async def test_delivery_again_is_answered_200_and_not_stored_again(house: Any) -> None:
+    answers = [await house.deliver(payload()) for _ in range(3)]
     assert [answer.status for answer in answers] == [202, 200, 200]
     assert len(house.engine.accepted) == 1
 
@@ -34,11 +35,11 @@ async def test_payload_that_is_not_for_us_is_answered_200(house: Any) -> None:
 
 
 @pytest.mark.parametrize("change", ["body", "signature", "id", "late", "early", "secret", "missing"])
-async def test_forged_or_replayed_delivery_is_refused_with_403(house: Any, kit: Any, change: str) -> None:
-    body = json.dumps(kit.payload()).encode()
+async def test_forged_or_replayed_delivery_is_refused_with_403(house: Any, change: str) -> None:
+    body = json.dumps(payload()).encode()
     at = NOON + {"late": timedelta(seconds=-301), "early": timedelta(days=1)}.get(change, timedelta(0))
-    secret = "whsec_" + "AAAA" * 10 if change == "secret" else kit.secret
-    headers = kit.signed(body, "d-1", at=at, secret=secret)
+    secret = "whsec_" + "AAAA" * 10 if change == "secret" else SECRET
+    headers = signed(body, "d-1", at=at, secret=secret)
     if change == "signature":
         headers["webhook-signature"] = headers["webhook-signature"][:-3] + "AA="
     if change == "id":
@@ -51,33 +52,33 @@ async def test_forged_or_replayed_delivery_is_refused_with_403(house: Any, kit: 
 
 
 async def test_signature_header_twice_is_refused_and_the_log_says_so(
-    house: Any, kit: Any, log_lines: Callable[[], list[str]]
+    house: Any, log_lines: Callable[[], list[str]]
 ) -> None:
-    body = json.dumps(kit.payload()).encode()
-    headers = list(kit.signed(body).items())
+    body = json.dumps(payload()).encode()
+    headers = list(signed(body).items())
     answer = await house.ask("POST", "/webhooks/shop", body, [*headers, ("Webhook-Signature", "v1,AAAA")])
     assert answer.status == 403 and "repeated_header" in log_lines()[0]
 
 
-async def test_header_of_a_proxy_twice_is_no_reason_to_refuse(house: Any, kit: Any) -> None:
-    body = json.dumps(kit.payload()).encode()
-    headers = [*kit.signed(body).items(), ("via", "1.1 a"), ("via", "1.1 b")]
+async def test_header_of_a_proxy_twice_is_no_reason_to_refuse(house: Any) -> None:
+    body = json.dumps(payload()).encode()
+    headers = [*signed(body).items(), ("via", "1.1 a"), ("via", "1.1 b")]
     assert (await house.ask("POST", "/webhooks/shop", body, headers)).status == 202
 
 
 async def test_refusals_are_one_line_each_with_its_own_reason_and_no_word_of_the_customer(
-    house: Any, kit: Any, log_lines: Callable[[], list[str]]
+    house: Any, log_lines: Callable[[], list[str]]
 ) -> None:
-    wrong = kit.payload(build_ticket("my lilac words"))
+    wrong = payload(build_ticket("my lilac words"))
     wrong["data"]["ticket"]["priority"] = "my lilac priority"
     await house.deliver(wrong)
     await house.deliver(b'{"type": "my lilac words"')
-    await house.deliver(kit.payload(build_ticket("my lilac words")), at=NOON - timedelta(days=1))
+    await house.deliver(payload(build_ticket("my lilac words")), at=NOON - timedelta(days=1))
     await house.ask("POST", "/webhooks/shop", b"my lilac words")
     await house.ask("POST", "/webhooks/other%0Ainjected", b"my lilac words")
     await house.deliver(b"x" * 100_001)
     house.engine.error = StoreError("runs.db: the disk is full; free some space")
-    await house.deliver(kit.payload(build_ticket("my lilac words")))
+    await house.deliver(payload(build_ticket("my lilac words")))
     lines = log_lines()
     assert len(lines) == 7 and all("lilac" not in line and "\n" not in line for line in lines)
     reasons = [line.split("reason=")[1].split(" ")[0] for line in lines]
@@ -125,9 +126,9 @@ async def test_length_that_is_no_number_is_refused(house: Any, length: str) -> N
     assert (await house.ask("POST", "/webhooks/shop", b"x", headers)).status in (400, 413)
 
 
-async def test_slow_body_is_cut_off(house: Any, kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_body_is_cut_off(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deskhand_server.webhooks.read_body", _read_quickly)
-    answer = await kit.call_app(house.app, "POST", "/webhooks/shop", [b"{"], stall=True)
+    answer = await call_app(house.app, "POST", "/webhooks/shop", [b"{"], stall=True)
     assert answer.status == 408
 
 
@@ -135,27 +136,27 @@ async def _read_quickly(request: Any, max_bytes: int) -> bytes:
     return await bodies.read_body(request, max_bytes, timeout_s=0.05)
 
 
-async def test_sender_that_hangs_up_is_refused(house: Any, kit: Any) -> None:
-    answer = await kit.call_app(house.app, "POST", "/webhooks/shop", [b"{"], hang_up=True)
+async def test_sender_that_hangs_up_is_refused(house: Any) -> None:
+    answer = await call_app(house.app, "POST", "/webhooks/shop", [b"{"], hang_up=True)
     assert (answer.status, answer.json["error"]) == (400, "cut_off")
 
 
 @pytest.mark.parametrize("error", [StoreError("the disk is full; free some"), OSError(28, "full"), KeyError("x")])
-async def test_delivery_that_could_not_be_stored_is_answered_503(house: Any, kit: Any, error: Exception) -> None:
+async def test_delivery_that_could_not_be_stored_is_answered_503(house: Any, error: Exception) -> None:
     house.engine.error = error
-    answer = await house.deliver(kit.payload())
+    answer = await house.deliver(payload())
     assert (answer.status, answer.header("retry-after")) == (503, "10")
 
 
-async def test_missing_secret_of_ours_is_answered_503(house: Any, kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_secret_of_ours_is_answered_503(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SHOP_SECRET")
-    answer = await house.deliver(kit.payload())
+    answer = await house.deliver(payload())
     assert (answer.status, answer.json["error"]) == (503, "misconfigured")
 
 
-async def test_server_that_stops_takes_nothing_in(house: Any, kit: Any) -> None:
+async def test_server_that_stops_takes_nothing_in(house: Any) -> None:
     house.app.state.desk.is_draining = True
-    assert (await house.deliver(kit.payload())).status == 503
+    assert (await house.deliver(payload())).status == 503
     assert house.engine.accepted == []
 
 
@@ -200,14 +201,12 @@ async def test_errors_of_reading_are_the_senders(house: Any, odd: _Odd, error: E
     assert (await house.deliver({})).status == 400
 
 
-async def test_source_that_cannot_be_built_is_answered_503(
-    house: Any, monkeypatch: pytest.MonkeyPatch, kit: Any
-) -> None:
+async def test_source_that_cannot_be_built_is_answered_503(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(source: str) -> None:
         raise ConfigError("x: wrong; correct it")
 
     monkeypatch.setattr(house.app.state.desk.workspace, "helpdesk", fail)
-    assert (await house.deliver(kit.payload())).status == 503
+    assert (await house.deliver(payload())).status == 503
 
 
 async def test_question_of_a_helpdesk_is_answered_as_it_asks(house: Any, odd: _Odd) -> None:
@@ -231,8 +230,8 @@ def _event(n: int) -> Event:
     return Event(source="shop", delivery_id=f"d-{n}", ticket_id="T-1", kind="message", at=NOON)
 
 
-async def test_large_body_is_read_off_the_event_loop(house: Any, kit: Any) -> None:
-    assert (await house.deliver(kit.payload(build_ticket("long " * 15_000)))).status == 202
+async def test_large_body_is_read_off_the_event_loop(house: Any) -> None:
+    assert (await house.deliver(payload(build_ticket("long " * 15_000)))).status == 202
 
 
 async def test_secret_in_the_path_is_the_helpdesks_to_judge(house: Any) -> None:
@@ -253,13 +252,13 @@ async def test_no_address_that_a_sender_names_is_redirected_to(house: Any, path:
 
 
 async def test_unexpected_error_anywhere_is_answered_503_and_logged(
-    house: Any, monkeypatch: pytest.MonkeyPatch, log_lines: Callable[[], list[str]], kit: Any
+    house: Any, monkeypatch: pytest.MonkeyPatch, log_lines: Callable[[], list[str]]
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("boom")
 
     monkeypatch.setattr("deskhand_server.webhooks._headers", fail)
-    answer = await house.deliver(kit.payload())
+    answer = await house.deliver(payload())
     assert answer.status == 503 and answer.header("x-frame-options") == "DENY"
     assert "unexpected error" in log_lines()[0]
 
@@ -269,10 +268,10 @@ async def test_other_methods_are_answered_405(house: Any) -> None:
         assert (await house.ask(method, "/webhooks/shop")).status == 405
 
 
-async def test_deliveries_are_counted_by_outcome(house: Any, kit: Any) -> None:
-    await house.deliver(kit.payload())
-    await house.deliver(kit.payload())
-    await house.deliver(kit.payload(), path="/webhooks/made-up")
+async def test_deliveries_are_counted_by_outcome(house: Any) -> None:
+    await house.deliver(payload())
+    await house.deliver(payload())
+    await house.deliver(payload(), path="/webhooks/made-up")
     text = (await house.api("GET", "/metrics")).text
     assert 'deskhand_deliveries_total{outcome="accepted",source="shop"} 1.0' in text
     assert 'deskhand_deliveries_total{outcome="repeated",source="shop"} 1.0' in text

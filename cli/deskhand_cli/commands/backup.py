@@ -19,7 +19,10 @@ def register(app: typer.Typer) -> None:
 def backup(
     ctx: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(help="A new .tar.gz; else .deskhand/backups/, where the oldest are deleted.")
+        Path | None,
+        typer.Argument(
+            help="A new .tar.gz in a folder that is there; else .deskhand/backups/, where the oldest are deleted."
+        ),
     ] = None,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,

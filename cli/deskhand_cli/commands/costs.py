@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,8 +14,9 @@ from deskhand_cli.output import print_json, print_table, say
 if TYPE_CHECKING:
     from deskhand.config import WorkspaceFolder
     from deskhand_models import CostRow
+    from deskhand_models.ledger import GroupBy
 
-Group = Literal["day", "run", "ticket", "agent", "model", "tier", "category"]
+GROUPS = ("day", "run", "ticket", "agent", "model", "tier", "category")
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def costs(
     ctx: typer.Context,
-    by: Annotated[Group, typer.Option("--by", help="What a row stands for.")] = "day",
+    by: Annotated[str, typer.Option("--by", metavar=f"[{'|'.join(GROUPS)}]", help="What a row stands for.")] = "day",
     since: Annotated[str, typer.Option("--since", help="The first day, such as 2026-11-20.")] = "",
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -41,7 +42,7 @@ def costs(
     folder = find_folder(ctx, workspace)
     ledger = Ledger(folder.ledger)
     try:
-        rows = ledger.costs("run" if by == "category" else by, since=since)
+        rows = ledger.costs(_ledger_group(by), since=_first_day(since))
     finally:
         ledger.close()
     if by == "category":
@@ -56,6 +57,26 @@ def costs(
         say(f"in all: USD {total:.6f}; at most USD {cap:g} a day")
     else:
         say("nothing was spent on models")
+
+
+def _ledger_group(by: str) -> GroupBy:
+    """Return what the ledger groups by. Raises InputError for a word that is none of the choices."""
+    from deskhand.errors import InputError
+
+    if by not in GROUPS:
+        raise InputError(f"--by {by!r}: not a group of costs; choose one of {', '.join(GROUPS)}")
+    return cast("GroupBy", "run" if by == "category" else by)
+
+
+def _first_day(since: str) -> str:
+    from datetime import date
+
+    from deskhand.errors import InputError
+
+    try:
+        return date.fromisoformat(since).isoformat() if since else ""
+    except ValueError as exc:
+        raise InputError(f"--since {since!r}: not a day; write it as 2026-11-20") from exc
 
 
 def _by_category(folder: WorkspaceFolder, rows: Sequence[CostRow]) -> list[CostRow]:

@@ -29,7 +29,7 @@ def list_all(ctx: typer.Context, workspace: WorkspaceOption = None, as_json: Jso
 
     Example: deskhand prompts list
     """
-    from deskhand_agents.prompts import list_prompts
+    from deskhand_agents.prompt_files import list_prompts
 
     found = list_prompts(find_folder(ctx, workspace))
     if as_json:
@@ -46,7 +46,7 @@ def diff(ctx: typer.Context, name: NameArgument, version: VersionArgument, works
 
     Example: deskhand prompts diff draft 3f2a
     """
-    from deskhand_agents.prompts import diff_prompt
+    from deskhand_agents.prompt_files import diff_prompt
 
     text = diff_prompt(find_folder(ctx, workspace), name, version)
     typer.echo(printable(text) or "nothing changed")
@@ -59,7 +59,7 @@ def rollback(
 
     Example: deskhand prompts rollback draft 3f2a
     """
-    from deskhand_agents.prompts import rollback_prompt
+    from deskhand_agents.prompt_files import rollback_prompt
 
     prompt = rollback_prompt(find_folder(ctx, workspace), name, version)
     say(f"{name}: version {prompt.hash} is in use")

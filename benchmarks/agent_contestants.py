@@ -83,7 +83,7 @@ def deskhand_over(transport: str) -> Build:
         from deskhand.view import view_ticket
         from deskhand_agents import ResolveTask
         from deskhand_agents.llm_resolve import LlmResolver
-        from deskhand_agents.prompts import load_prompt
+        from deskhand_agents.prompt_files import load_prompt
         from deskhand_models import Models
         from deskhand_tools import Policy, Rule, Scope, Tool, Toolbox
 

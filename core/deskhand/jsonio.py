@@ -8,8 +8,9 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -27,6 +28,12 @@ class Line(NamedTuple):
     where: str
     value: Any
 
+
+_SECRET_NAME = re.compile(r"(?:key|token(?!s)|secret|password|authorization)[^.]*(?:\.\d+)?\Z", re.IGNORECASE)
+"""The end of the name of a field whose value is not shown."""
+
+_SECRET_ADDRESS = re.compile(r"://\S*[@?]")
+"""An address with a password or a query in it."""
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -127,13 +134,16 @@ def first_problem(exc: ValidationError) -> str:
     if not first["loc"] and first["type"] == "value_error":  # a rule of the whole model, in its own words
         return f"{message}{more}"
     field = ".".join(str(part) for part in first["loc"]) or "value"
-    shown = "" if first["type"] in ("missing", "string_too_long") else f", got {_short(first['input'])}"
+    shown = "" if first["type"] in ("missing", "string_too_long") else _shown(field, first["input"])
     return f"{field}: {message[:1].lower()}{message[1:]}{shown}{more}"
 
 
-def _short(value: object) -> str:
+def _shown(field: str, value: object) -> str:
+    """Return how a wrong value is shown. One that may be or hold a secret is not: messages end up in logs."""
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, (Mapping, BaseModel)) or _SECRET_NAME.search(field) or _SECRET_ADDRESS.search(text):
+        return ""
+    return f", got {text}" if len(text) <= 60 else f", got {text[:57]}..."
 
 
 def write_atomic(path: Path, text: str) -> None:

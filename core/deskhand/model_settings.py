@@ -17,11 +17,13 @@ A tier is a list of names in the order in which they are tried; each name has it
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from deskhand.helpdesk_settings import EnvironmentName
 from deskhand.schema import Json, Model
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
@@ -78,7 +80,7 @@ class ModelSettings(Model):
     model: Annotated[str, Field(pattern=r"^\S{1,200}$")]
     price: Price | Literal["free"]
     api_base: str | None = None
-    key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")] | None = None
+    key_env: EnvironmentName | None = None
     transport: TransportName | None = None
     timeout_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
     context_tokens: Annotated[int, Field(ge=256, le=100_000_000)] = 32_768
@@ -105,8 +107,8 @@ class ModelSettings(Model):
     def _address(cls, api_base: str | None) -> str | None:
         if api_base is None:
             return None
-        if not api_base.startswith(("http://", "https://")) or api_base.partition("://")[2].strip("/") == "":
-            raise ValueError("must begin with http:// or https:// and name a host")
+        if not re.match(r"https?://[^/\s]", api_base) or re.search(r"\s", api_base):
+            raise ValueError("must begin with http:// or https:// and name a host, without spaces")
         if "@" in api_base or "?" in api_base or "#" in api_base:
             raise ValueError("must hold no key and no query; name the key's variable in key_env")
         if api_base.rstrip("/").endswith(("/completions", "/responses")):

@@ -20,7 +20,7 @@ class RunsSettings(Model):
         outage_hours: While a helpdesk does not answer, an entry is tried so long after its arrival, however often.
         breaker_runs: More runs than this on one ticket within ``breaker_minutes`` hold it for a person.
         breaker_minutes: The window of the breaker.
-        keep_runs_days: Finished runs, their checkpoints and recordings are deleted after this many days.
+        keep_runs_days: Finished runs, their checkpoints, recordings and costs are deleted after this many days.
         keep_inbox_days: Deliveries are remembered this long; longer than any sender repeats one.
         keep_backups: Backups that are kept; the oldest are deleted.
     """

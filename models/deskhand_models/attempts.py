@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +18,7 @@ from deskhand_models.breaker import Breaker, Breakers
 from deskhand_models.budget import Budget
 from deskhand_models.faults import AttemptFailed, Fault, shorten
 from deskhand_models.ledger import NANO, Account
-from deskhand_models.privacy import change_message, mask_answer
+from deskhand_models.privacy import change_message, hide_key, mask_answer, without_key
 from deskhand_models.structured import OutputSchema
 from deskhand_models.timing import Timing
 from deskhand_models.tokens import count_prompt, count_tokens, load_encoding
@@ -194,6 +195,8 @@ class _Pursuit:
         key = read_key(settings.key_env) if settings.key_env else None
         if settings.key_env and key is None:
             raise _PassedOver(f"the environment variable {settings.key_env} is not set")
+        if key and not re.fullmatch(r"[!-~]+", key):
+            raise _PassedOver(f"the environment variable {settings.key_env} holds spaces or signs that no key has")
         if self.prompt.texts:
             body = self._build_texts(model)
             n_prompt, answer_tokens = count_prompt(body), 0
@@ -287,7 +290,10 @@ class _Pursuit:
         transport = self.shared.transports[outgoing.model.settings.way]
         try:
             async with asyncio.timeout(limit_s):
-                attempt = await transport.send(outgoing)
+                attempt = without_key(await transport.send(outgoing), outgoing.key)
+        except AttemptFailed as failure:
+            failure.detail = hide_key(failure.detail, outgoing.key)
+            raise
         except TimeoutError as exc:
             raise AttemptFailed(Fault.timeout, f"no answer in {limit_s:.1f} s") from exc
         if self.prompt.messages and self.prompt.schema is None and is_echo(attempt, outgoing.body["messages"]):

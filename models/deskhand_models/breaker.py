@@ -8,6 +8,8 @@ from deskhand_models.faults import Fault
 
 _OPENS_AFTER = 5
 _OPEN_S = 30.0
+_LONGEST_HOLD_S = 3600.0
+"""However long a provider asks to be left alone, it is asked again after that: a refusal costs nothing."""
 _UNHEALTHY = frozenset({Fault.server_error, Fault.timeout, Fault.connection})
 
 
@@ -47,7 +49,7 @@ class Breaker:
         if self.n_failures >= _OPENS_AFTER:
             self.open_until = now + _OPEN_S
         if fault is Fault.rate_limited and retry_after_s:
-            self.held_until = max(self.held_until, now + retry_after_s)
+            self.held_until = max(self.held_until, now + min(retry_after_s, _LONGEST_HOLD_S))
 
     def release(self) -> None:
         """Note that a call ended without telling anything about the model."""

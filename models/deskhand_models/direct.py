@@ -8,15 +8,13 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from deskhand_models.faults import AttemptFailed, Fault, read_status, shorten
+from deskhand_models.faults import AttemptFailed, Fault, read_status
 from deskhand_models.transport import Attempt, Outgoing
-from deskhand_models.wire import parse_body, read_reply
+from deskhand_models.wire import MAX_ANSWER_BYTES, parse_body, read_reply, too_long
 
 if TYPE_CHECKING:
     import aiohttp
 
-MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""256 vectors of 4,096 numbers need 23 MB."""
 _OWN_PREFIXES = ("openai/", "hosted_vllm/", "ollama/", "ollama_chat/", "llamafile/", "lm_studio/", "mistral/")
 """What LiteLLM puts before a model's name; the server itself knows the rest only."""
 
@@ -56,9 +54,9 @@ class DirectTransport:
                 answer_headers = {name.lower(): value for name, value in response.headers.items()}
                 status = response.status
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as exc:
-            raise AttemptFailed(Fault.connection, shorten(str(exc)), is_billed=False) from exc
+            raise AttemptFailed(Fault.connection, str(exc), is_billed=False) from exc
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            raise AttemptFailed(Fault.connection, shorten(f"{type(exc).__name__}: {exc}")) from exc
+            raise AttemptFailed(Fault.connection, f"{type(exc).__name__}: {exc}") from exc
         if status != 200:
             raise read_status(status, raw.decode("utf-8", "replace"), answer_headers)
         return read_reply(outgoing, parse_body(raw))
@@ -96,5 +94,5 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         pieces.append(piece)
         n_bytes += len(piece)
         if n_bytes > MAX_ANSWER_BYTES:
-            raise AttemptFailed(Fault.bad_json, f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+            raise too_long()
     return b"".join(pieces)

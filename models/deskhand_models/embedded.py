@@ -17,7 +17,7 @@ from typing import Any
 from deskhand.errors import DeskhandError
 from deskhand.jsonio import canonical_json
 from deskhand.libraries import prepare
-from deskhand_models.faults import AttemptFailed, Fault, shorten
+from deskhand_models.faults import AttemptFailed, Fault
 from deskhand_models.transport import Attempt, Outgoing
 from deskhand_models.weights import locate
 from deskhand_models.wire import read_answer
@@ -95,13 +95,13 @@ def _start(xllamacpp: Any, path: Path, n_context: int) -> Any:
         return xllamacpp.Server(params)
     except (RuntimeError, ValueError) as exc:
         raise AttemptFailed(
-            Fault.not_installed, f"{path} cannot be loaded ({shorten(str(exc))}); name another file", is_billed=False
+            Fault.not_installed, f"{path} cannot be loaded ({exc}); name another file", is_billed=False
         ) from exc
 
 
 def _read_error(answer: Mapping[str, Any]) -> AttemptFailed:
     error = answer.get("error") or {}
-    text = shorten(str(error.get("message", answer)))
+    text = str(error.get("message", answer))
     is_long = "context" in text or error.get("type") == "exceed_context_size_error"
     return AttemptFailed(Fault.context_too_long if is_long else Fault.server_error, text)
 

@@ -42,7 +42,7 @@ class AttemptFailed(Exception):
 
     Args:
         fault: Its class.
-        detail: What happened, for people; never holds a key.
+        detail: What happened, for people, at full length: cut before its key is hidden, it would show half of it.
         retry_after_s: How long the provider asked to wait, when it did.
         is_billed: False when it certainly cost nothing.
         tokens: What the provider says it used, when it does.
@@ -68,7 +68,10 @@ class AttemptFailed(Exception):
 def read_status(status: int, text: str, headers: Mapping[str, str]) -> AttemptFailed:
     """Return the failure that an HTTP status other than 200 means. ``text`` is the body, headers are lower case."""
     fault = _classify(status, text)
-    shown = f"HTTP {status}" if fault is Fault.auth else f"HTTP {status}: {shorten(text)}"
+    if 300 <= status < 400:
+        target = headers.get("location", "another address")
+        text = f"it sends on to {target}, where deskhand does not follow; correct api_base"
+    shown = f"HTTP {status}" if fault is Fault.auth else f"HTTP {status}: {text}"
     return AttemptFailed(fault, shown, retry_after_s=read_retry_after(headers), is_billed=status not in _NOT_BILLED)
 
 
@@ -110,7 +113,7 @@ def _number(text: str | None) -> float | None:
 def _date_distance(until: str | None, since: str | None) -> float | None:
     try:
         distance = parsedate_to_datetime(until or "") - parsedate_to_datetime(since or "")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return max(0.0, distance.total_seconds())
 

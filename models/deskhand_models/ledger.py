@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +41,13 @@ _SCHEMA = Schema(
 
 
 _ADD = "INSERT INTO totals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
+
+
+_FORGET_TOTALS = (
+    "DELETE FROM totals WHERE (scope = 'day' AND key < :before)"
+    " OR (scope = 'run' AND key NOT IN (SELECT run_id FROM attempts))"
+    " OR (scope = 'ticket' AND key NOT IN (SELECT ticket_id FROM attempts))"
+)
 
 
 class LedgerBusy(Exception):
@@ -203,14 +210,51 @@ class Ledger:
             try:
                 yield self._connection
             except sqlite3.Error as exc:
-                if "locked" in str(exc):
-                    raise LedgerBusy from exc
                 raise store_error(self.path, exc) from exc
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection, transaction(connection):
-            yield connection
+        with self._reading() as connection:
+            try:
+                with transaction(connection):
+                    yield connection
+            except sqlite3.OperationalError as exc:
+                if "locked" in str(exc):
+                    raise LedgerBusy from exc
+                raise
+
+
+def forget_attempts(path: Path, before: date, limit: int) -> int:
+    """Delete at most ``limit`` attempts of days before ``before`` and return how many those were.
+
+    Once none is left, totals that no kept attempt counts in go too. The total of a run or ticket of which an attempt
+    is kept stays whole, so that its cap holds.
+
+    Args:
+        path: ``ledger.db``; nothing happens where there is none.
+        before: The first day that is kept, in UTC: today at the latest, whose total is the budget's.
+        limit: Rows of one transaction, in which no attempt can be reserved; some thousands take milliseconds.
+
+    Raises:
+        StoreError: The ledger cannot be changed.
+    """
+    if not path.exists():
+        return 0
+    connection = open_database(path, _SCHEMA, synchronous="NORMAL")
+    try:
+        with transaction(connection):
+            old = "SELECT id FROM attempts WHERE day < ? ORDER BY id LIMIT ?"
+            deleted = connection.execute(
+                f"DELETE FROM attempts WHERE id IN ({old})",  # noqa: S608 - our own query
+                (before.isoformat(), limit),
+            ).rowcount
+            if not deleted:
+                connection.execute(_FORGET_TOTALS, {"before": before.isoformat()})
+    except sqlite3.Error as exc:
+        raise store_error(path, exc) from exc
+    finally:
+        connection.close()
+    return deleted
 
 
 def _check(connection: sqlite3.Connection, scopes: dict[str, str], amount: int, caps: dict[str, int]) -> None:

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from deskhand_models.faults import read_status
+from deskhand_models.wire import MAX_ANSWER_BYTES, too_long
+
+if TYPE_CHECKING:
+    import httpx
 
 _MAKING: ContextVar[_Making | None] = ContextVar("making", default=None)
 
@@ -24,10 +30,13 @@ def adapt(litellm: ModuleType) -> None:
         setattr(litellm.main, name, _reporting(getattr(litellm.main, name)))
     if (describe := getattr(litellm.utils, "update_response_metadata", None)) is not None:
         litellm.utils.update_response_metadata = _leaving_undone(describe)
+    import httpx
     from openai.resources.chat.completions import completions
 
     if (transform := getattr(completions, "async_maybe_transform", None)) is not None:
         completions.__dict__["async_maybe_transform"] = _leaving_as_is(transform)
+    setattr(httpx.AsyncClient, "send", _staying_here(httpx.AsyncClient.send))  # noqa: B010 - mypy knows the methods
+    setattr(httpx.Response, "aiter_bytes", _limited(httpx.Response.aiter_bytes))  # noqa: B010
 
 
 @contextmanager
@@ -115,6 +124,36 @@ def _leaving_as_is(transform: Callable[..., Awaitable[Any]]) -> Callable[..., Aw
         return {name: value for name, value in data.items() if not isinstance(value, NotGiven | Omit)}
 
     return leave_as_is
+
+
+def _staying_here(send: Callable[..., Awaitable[httpx.Response]]) -> Callable[..., Awaitable[httpx.Response]]:
+    """Return httpx's ``send`` so that calls of ours follow no redirect: it would take key and customer's text along."""
+
+    @functools.wraps(send)
+    async def stay_here(*args: Any, **kwargs: Any) -> httpx.Response:
+        if _MAKING.get() is None:
+            return await send(*args, **kwargs)
+        response = await send(*args, **{**kwargs, "follow_redirects": False})
+        if response.is_redirect:  # said here: LiteLLM takes it for a server error of some providers
+            raise read_status(response.status_code, "", response.headers)
+        return response
+
+    return stay_here
+
+
+def _limited(iterate: Callable[..., AsyncIterator[bytes]]) -> Callable[..., AsyncIterator[bytes]]:
+    """Return httpx's reader of an answer, unpacked, so that it stops where no answer to us is longer."""
+
+    @functools.wraps(iterate)
+    async def limited(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+        n_bytes = 0
+        async for piece in iterate(*args, **kwargs):
+            n_bytes += len(piece)
+            if n_bytes > MAX_ANSWER_BYTES and _MAKING.get() is not None:
+                raise too_long()
+            yield piece
+
+    return limited
 
 
 @contextmanager

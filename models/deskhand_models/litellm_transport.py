@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from deskhand.libraries import prepare
-from deskhand_models.faults import AttemptFailed, Fault, read_status, shorten
+from deskhand_models.faults import AttemptFailed, Fault, read_status
 from deskhand_models.litellm_calls import adapt, watched
 from deskhand_models.transport import Attempt, Outgoing
 from deskhand_models.wire import read_reply
@@ -37,13 +37,15 @@ class LiteLLMTransport:
             with watched():
                 body = await _complete(litellm, outgoing)
         except Exception as exc:  # a provider's edge: every way to fail becomes one of ours
-            raise _read_failure(litellm, exc, outgoing.key) from exc
+            raise _read_failure(litellm, exc) from exc
         return read_reply(outgoing, body)
 
     async def close(self) -> None:
         """Close LiteLLM's connections, when there are some."""
         if self._litellm is not None:
             await self._litellm.close_litellm_async_clients()
+            # It keeps the closed clients too, and would send the next request of this process through one of them.
+            self._litellm.in_memory_llm_clients_cache.flush_cache()
 
 
 async def _complete(litellm: ModuleType, outgoing: Outgoing) -> dict[str, Any]:
@@ -66,6 +68,8 @@ def _import() -> ModuleType:
     litellm.suppress_debug_info = True
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Pydantic would print what a provider sent in a field of another type: customers' text, on the terminal.
+    warnings.filterwarnings("ignore", message="Pydantic serializer warnings", category=UserWarning)
     with warnings.catch_warnings():  # of pydantic, about LiteLLM's own types, when it builds its first answer
         warnings.simplefilter("ignore")
         litellm.ModelResponse()
@@ -92,8 +96,11 @@ def _arguments(outgoing: Outgoing) -> dict[str, Any]:
     return arguments
 
 
-def _read_failure(litellm: ModuleType, exc: Exception, key: str | None) -> AttemptFailed:
-    text = shorten(str(exc).replace(key, "***") if key else str(exc))
+def _read_failure(litellm: ModuleType, exc: Exception) -> AttemptFailed:
+    ours = next((cause for cause in _causes(exc) if isinstance(cause, AttemptFailed)), None)
+    if ours is not None:
+        return ours
+    text = str(exc).partition("Traceback (most recent call last)")[0]
     named: tuple[tuple[type[Exception], Fault], ...] = (
         (litellm.exceptions.ContextWindowExceededError, Fault.context_too_long),
         (litellm.exceptions.ContentPolicyViolationError, Fault.content_filter),
@@ -112,13 +119,14 @@ def _read_failure(litellm: ModuleType, exc: Exception, key: str | None) -> Attem
 
 def _read_cause(exc: Exception, text: str) -> AttemptFailed:
     names = {type(cause).__name__ for cause in _causes(exc)}
+    first = [*_causes(exc)][-1]
     if names & {"ConnectError", "ClientConnectorError", "ConnectTimeout"}:
-        return AttemptFailed(Fault.connection, text, is_billed=False)
+        return AttemptFailed(Fault.connection, f"{text} ({first})", is_billed=False)
     if names & {"APIConnectionError", "ReadError", "RemoteProtocolError", "ServerDisconnectedError"}:
-        return AttemptFailed(Fault.connection, text)
+        return AttemptFailed(Fault.connection, f"{text} ({first})")
     if "'choices'" in text:
         return AttemptFailed(Fault.no_choices, text)
-    if "JSONDecodeError" in names or "invalid response" in text:
+    if "JSONDecodeError" in names or "invalid response" in text.lower():
         return AttemptFailed(Fault.bad_json, text)
     return AttemptFailed(Fault.server_error, text)
 

@@ -1,4 +1,4 @@
-"""What a model may see, and what of its answer may be kept."""
+"""What a model may see, and what of its answer may be kept: no personal data, and never a key."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from typing import cast
 from deskhand.interfaces import ChatMessage, ToolCall
 from deskhand.schema import Json
 from deskhand.vault import PLACEHOLDER, PatternVault, Vault, map_strings
+from deskhand_models.transport import Attempt
+
+_HIDDEN = "***"
+_LEAST_KEY = 8
+"""Characters of a key that is one: shorter ones, such as "none" for a local server, are words of the language."""
 
 
 def change_message(message: ChatMessage, change: Callable[[str], str]) -> ChatMessage:
@@ -35,3 +40,20 @@ def mask_answer(text: str, vault: Vault) -> str:
     return PLACEHOLDER.sub(
         lambda match: match[0] if match[0] in known or match[0] in stood else f"{match[0].partition('_')[0]}]", masked
     )
+
+
+def hide_key(text: str, key: str | None) -> str:
+    """Return ``text`` without the key of the provider that sent it: some send back the headers of a request."""
+    return text.replace(key, _HIDDEN) if key is not None and len(key) >= _LEAST_KEY else text
+
+
+def without_key(attempt: Attempt, key: str | None) -> Attempt:
+    """Return an answer without the key that it was asked with."""
+
+    def hide(text: str) -> str:
+        return hide_key(text, key)
+
+    calls = tuple(
+        replace(change_call(call, hide), id=hide(call.id), name=hide(call.name)) for call in attempt.tool_calls
+    )
+    return replace(attempt, text=hide(attempt.text), tool_calls=calls, finish_reason=hide(attempt.finish_reason))

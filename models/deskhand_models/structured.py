@@ -64,7 +64,7 @@ class OutputSchema:
             self.kind.model_validate_json(canonical_json(value))
         except ValidationError as exc:
             raise NotInSchema(f"it does not follow the schema: {first_problem(exc)}") from exc
-        except ValueError as exc:  # a number that JSON does not know
+        except (ValueError, RecursionError) as exc:  # a number that JSON does not know, or nested too deeply
             raise NotInSchema(f"it is not JSON: {exc}") from exc
         return value
 

@@ -10,14 +10,25 @@ from typing import Any
 
 from deskhand.interfaces import ChatMessage, ToolCall
 from deskhand.jsonio import canonical_json
-from deskhand_models.faults import AttemptFailed, Fault, shorten
+from deskhand_models.faults import AttemptFailed, Fault
 from deskhand_models.transport import Attempt, Outgoing, Tokens
+
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
+"""Longest answer that is read, unpacked: 256 vectors of 4,096 numbers need 23 MB."""
 
 _LEAST_ECHO = 40
 """Characters of a message whose repetition is no answer; shorter ones may be one."""
 
 _ECHO_SHARE = 0.8
 """How much of the longer one of message and answer the shorter one must be."""
+
+_MAX_DEPTH = 50
+"""How deep the arguments of a tool call may be nested; no tool of anybody's needs a tenth of it."""
+
+_MOST_INTEGER = 2**63
+
+_MOST_TOKENS = 100_000_000
+"""More than any model has context for: a larger count cannot be right."""
 
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 """What local reasoning models put before their answer."""
@@ -37,12 +48,17 @@ def build_message(message: ChatMessage) -> dict[str, Any]:
     return built
 
 
+def too_long() -> AttemptFailed:
+    """Return the failure of an answer beyond ``MAX_ANSWER_BYTES``."""
+    return AttemptFailed(Fault.bad_json, f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+
+
 def parse_body(raw: bytes) -> dict[str, Any]:
     """Return the JSON object in a body with status 200. Raises AttemptFailed (bad_json)."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError) as exc:
-        shown = shorten(raw[:400].decode("utf-8", "replace"))
+        shown = raw.decode("utf-8", "replace")
         raise AttemptFailed(Fault.bad_json, f"the answer is not JSON: {shown}") from exc
     if not isinstance(body, dict):
         raise AttemptFailed(Fault.bad_json, "the answer is not a JSON object")
@@ -63,7 +79,7 @@ def read_vectors(body: Mapping[str, Any], n_texts: int) -> Attempt:
     rows = body.get("data")
     if not isinstance(rows, list) or not rows:
         error = body.get("error")
-        detail = shorten(canonical_json(error)) if error else "the answer has no vectors"
+        detail = _to_text(error) if error else "the answer has no vectors"
         raise AttemptFailed(Fault.no_choices, detail, tokens=tokens)
     vectors = dict(_read_row(row, place) for place, row in enumerate(rows))
     lengths = {len(vector) for vector in vectors.values()}
@@ -111,14 +127,14 @@ def _first_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         return choices[0]
     error = body.get("error")  # llama.cpp and some proxies answer 200 with an error inside
-    raise AttemptFailed(Fault.no_choices, shorten(canonical_json(error)) if error else "the answer has no choices")
+    raise AttemptFailed(Fault.no_choices, _to_text(error) if error else "the answer has no choices")
 
 
 def _read_message(message: Any, id_prefix: str) -> tuple[str, tuple[ToolCall, ...]]:
     if not isinstance(message, dict):
         raise AttemptFailed(Fault.empty, "the choice has no message")
     if message.get("refusal"):
-        raise AttemptFailed(Fault.content_filter, f"the model refused: {shorten(str(message['refusal']))}")
+        raise AttemptFailed(Fault.content_filter, f"the model refused: {message['refusal']}")
     content = message.get("content")
     text = _THOUGHT.sub("", content) if isinstance(content, str) else ""
     calls = message.get("tool_calls") or []
@@ -140,18 +156,31 @@ def _read_args(arguments: Any) -> dict[str, Any]:
     """Return the arguments of a tool call; a tool without arguments may get an empty text."""
     if isinstance(arguments, str):
         try:
-            arguments = json.loads(arguments, parse_constant=_refuse) if arguments.strip() else {}
+            arguments = json.loads(arguments) if arguments.strip() else {}
         except (ValueError, RecursionError) as exc:
-            raise AttemptFailed(Fault.bad_json, f"tool arguments are not JSON: {shorten(str(arguments))}") from exc
+            raise AttemptFailed(Fault.bad_json, f"tool arguments are not JSON: {arguments}") from exc
     if arguments is None:
         return {}
-    if not isinstance(arguments, dict):
-        raise AttemptFailed(Fault.bad_json, f"tool arguments are not a JSON object: {shorten(str(arguments))}")
+    if not isinstance(arguments, dict) or not _is_sound(arguments):
+        raise AttemptFailed(Fault.bad_json, f"tool arguments are not a JSON object: {_to_text(arguments)}")
     return arguments
 
 
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is not a number that JSON knows")
+def _is_sound(value: Any, depth: int = _MAX_DEPTH) -> bool:
+    """Tell whether a value can be kept and sent on: numbers that others can read too, and no endless nesting."""
+    if isinstance(value, (int, float)):
+        return abs(value) < _MOST_INTEGER if isinstance(value, int) else math.isfinite(value)
+    if not isinstance(value, (dict, list)):
+        return True
+    parts = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_is_sound(part, depth - 1) for part in parts)
+
+
+def _to_text(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "nested too deeply"
 
 
 def _check_usable(text: str, calls: Sequence[ToolCall], finish_reason: str) -> None:
@@ -194,4 +223,4 @@ def read_tokens(usage: Any) -> Tokens | None:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS else None

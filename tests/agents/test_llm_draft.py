@@ -13,7 +13,7 @@ from deskhand.interfaces import Completion
 from deskhand.testing import NOON, ScriptedChatModel, build_passage
 from deskhand_agents import CheckTask, DraftTask, check_draft
 from deskhand_agents.llm_draft import LlmDraft
-from deskhand_agents.prompts import load_prompt
+from deskhand_agents.prompt_files import load_prompt
 
 BRAND = Brand(name="Testware", signature="Testware support")
 RETURNS = build_passage("You can return any product within 30 days of delivery. Return labels are free inside the EU.")

@@ -20,7 +20,7 @@ from deskhand_agents.llm_draft import LlmDraft
 from deskhand_agents.llm_resolve import LlmResolver
 from deskhand_agents.llm_summary import LlmSummary
 from deskhand_agents.llm_triage import LlmTriage
-from deskhand_agents.prompts import load_prompt
+from deskhand_agents.prompt_files import load_prompt
 from deskhand_models import Models
 from deskhand_tools import Policy, Scope, Tool, Toolbox
 

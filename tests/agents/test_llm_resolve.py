@@ -18,7 +18,7 @@ from deskhand.testing import FixedClock, SequentialIds, build_orders
 from deskhand.tickets import Requester
 from deskhand_agents import ResolveTask
 from deskhand_agents.llm_resolve import LlmResolver, ResolveLimits, _Run, build_findings
-from deskhand_agents.prompts import load_prompt
+from deskhand_agents.prompt_files import load_prompt
 from deskhand_tools import Policy, Scope, Tool, Toolbox, order_tools
 
 ROWS = """

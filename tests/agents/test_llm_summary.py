@@ -14,7 +14,7 @@ from deskhand.vault import PatternVault
 from deskhand.view import view_ticket
 from deskhand_agents import SummaryTask
 from deskhand_agents.llm_summary import LlmSummary, SummaryOutput
-from deskhand_agents.prompts import load_prompt
+from deskhand_agents.prompt_files import load_prompt
 
 TICKET = (
     "My order HF-1001 arrived broken and I paid EUR 129.90 for two lamps. I want my money back. Mail ann@example.com."

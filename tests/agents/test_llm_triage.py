@@ -15,7 +15,7 @@ from deskhand.testing import ScriptedChatModel
 from deskhand_agents import LabelledTicket, TriageTask
 from deskhand_agents.llm_output import CUT, thread_text
 from deskhand_agents.llm_triage import MAX_EXAMPLES, LlmTriage, nearest_of
-from deskhand_agents.prompts import load_prompt
+from deskhand_agents.prompt_files import load_prompt
 
 
 class Forged(BaseModel):

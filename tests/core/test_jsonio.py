@@ -141,6 +141,21 @@ def test_value_of_the_wrong_form_is_refused_with_its_field(value, said):
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"id": "a", "api_key": "hush-1"},
+        {"id": "a", "tokens": {"password": "hush-1"}},
+        {"id": "a", "name": ["https://user:hush-1@host/v1"]},
+        {"id": "a", "name": ["https://host/v1?key=hush-1"]},
+    ],
+)
+def test_value_that_may_be_a_secret_is_not_shown(value):
+    with pytest.raises(InputError, match=r"^x: \w+: ") as caught:
+        validate(Requester, value, "x")
+    assert "hush" not in str(caught.value)
+
+
 def test_rule_of_a_whole_model_speaks_in_its_own_words():
     with pytest.raises(InputError) as caught:
         validate(Pair, {"low": 2, "high": 1}, "x")

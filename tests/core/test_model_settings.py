@@ -48,6 +48,8 @@ def test_transport_can_be_chosen(tmp_path):
         ("api_base = 'http://user:key@h/v1'", "must hold no key"),
         ("api_base = 'http://h/v1?key=1'", "must hold no key"),
         ("key_env = 'sk-abc.def'", "models.defs.local.key_env"),
+        ("key_env = 'AbCdEf0123456789'", "models.defs.local.key_env"),
+        ("api_base = 'http://a host/v1'", "without spaces"),
         ("timeout_s = 0", "models.defs.local.timeout_s"),
         ("max_output_tokens = 40000", "max_output_tokens must be less than context_tokens"),
         ("extra = {n = 5}", "n is set by deskhand; remove it"),
@@ -62,6 +64,25 @@ def test_wrong_model_names_the_key(tmp_path, change, message):
     with pytest.raises(ConfigError) as failed:
         load(tmp_path, "\n".join([*lines, change]))
     assert message in str(failed.value) and "config check" in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "api_key = 'sk-hush'",
+        "key_env = 'sk-hush'",
+        "key_env = 'AbSk-hush'",
+        "extra = {api_key = 'sk-hush'}",
+        "transport = 'embedded'\nextra = {headers = 'sk-hush'}",
+        "api_base = 'http://user:sk-hush@h/v1'",
+    ],
+)
+def test_key_written_into_the_file_is_not_told(tmp_path, change):
+    key = change.partition(" ")[0]
+    lines = [line for line in LOCAL.splitlines() if not line.startswith(f"{key} ")]
+    with pytest.raises(ConfigError) as failed:
+        load(tmp_path, "\n".join([*lines, change]))
+    assert "hush" not in str(failed.value)
 
 
 @pytest.mark.parametrize(

@@ -47,3 +47,9 @@ def test_longest_wait_asked_for_holds():
 def test_each_model_has_its_own():
     breakers = Breakers()
     assert breakers.of("a") is breakers.of("a") is not breakers.of("b")
+
+
+def test_wait_of_years_ends_after_an_hour():
+    breaker = Breaker()
+    breaker.record_failure(Fault.rate_limited, 0.0, 1e9)
+    assert breaker.hold_s(0.0) == 3600.0 and breaker.hold_s(3600.0) == 0.0

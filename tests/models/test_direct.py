@@ -4,7 +4,6 @@ import pytest
 from aiohttp import web
 
 from deskhand.model_settings import ModelSettings
-from deskhand_models import direct
 from deskhand_models.direct import DirectTransport, server_name
 from deskhand_models.faults import AttemptFailed, Fault
 from deskhand_models.transport import NamedModel, Outgoing
@@ -44,15 +43,6 @@ async def test_redirect_is_not_followed_with_the_key():
 
     failed = await failure_of(redirect, key="sk-1")
     assert failed.fault is Fault.refused_request and "HTTP 307" in failed.detail
-
-
-async def test_endless_answer_is_cut_off(monkeypatch):
-    monkeypatch.setattr(direct, "MAX_ANSWER_BYTES", 1000)
-
-    async def endless(request):
-        return web.Response(body=b" " * 100_000)
-
-    assert (await failure_of(endless)).detail == "the answer is longer than 1000 bytes"
 
 
 async def test_answer_that_breaks_off_may_have_been_billed():

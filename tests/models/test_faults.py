@@ -43,6 +43,7 @@ def test_status_says_what_to_do(status, text, fault, is_billed):
         ({"retry-after": "Fri, 20 Nov 2026 12:00:07 GMT"}, None),
         ({"retry-after": "soon", "date": DATE}, None),
         ({"retry-after": "-1"}, None),
+        ({"retry-after": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "date": DATE}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
     ],

@@ -1,11 +1,13 @@
+import sqlite3
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 
 from deskhand.errors import BudgetExceeded, StoreError
 from deskhand.testing import NOON
-from deskhand_models.ledger import Account, Ledger
+from deskhand_models.ledger import Account, Ledger, forget_attempts
 from deskhand_models.transport import Tokens
 
 ACCOUNT = Account("run-1", "T-1", "draft", "strong", NOON)
@@ -83,3 +85,60 @@ def test_dearest_group_comes_first(ledger):
     for model, amount in (("a", 1), ("b", 5), ("c", 3)):
         ledger.reserve(ACCOUNT, model, amount, {})
     assert [row.key for row in ledger.costs("model")] == ["b", "c", "a"]
+
+
+def book(ledger, run, ticket, at, amount=10):
+    return ledger.reserve(Account(run, ticket, "draft", "strong", at), "m", amount, {})
+
+
+def test_old_attempts_are_forgotten_in_batches_and_what_is_kept_stays_counted_in_full(ledger):
+    old = NOON - timedelta(days=100)
+    for n in range(5):
+        book(ledger, f"old-{n}", "T-old", old)
+    book(ledger, "run-long", "T-long", old)
+    book(ledger, "run-long", "T-long", NOON)
+    forgotten = []
+    while n := forget_attempts(ledger.path, NOON.date(), 4):
+        forgotten.append(n)
+    assert forgotten == [4, 2] and [row.key for row in ledger.costs("run")] == ["run-long"]
+    assert ledger.spent_usd("day", NOON.date().isoformat()) == 10e-9
+    assert ledger.spent_usd("run", "run-long") == ledger.spent_usd("ticket", "T-long") == 20e-9
+    assert ledger.spent_usd("day", old.date().isoformat()) == ledger.spent_usd("ticket", "T-old") == 0
+    assert ledger.spent_usd("run", "old-1") == 0
+
+
+def test_cap_of_today_holds_over_forgetting(ledger):
+    book(ledger, "run-1", "T-1", NOON, amount=90)
+    assert forget_attempts(ledger.path, NOON.date(), 100) == 0
+    with pytest.raises(BudgetExceeded, match="day_usd"):
+        ledger.reserve(ACCOUNT, "m", 20, {"day": 100})
+
+
+def test_attempt_that_was_forgotten_before_it_was_settled_changes_no_other(ledger):
+    reservation = book(ledger, "run-1", "T-1", NOON - timedelta(days=9))
+    while forget_attempts(ledger.path, NOON.date(), 100):
+        pass
+    ledger.settle(reservation, 3, None, "answered")
+    assert ledger.costs("run") == [] and ledger.spent_usd("run", "run-1") == 0
+
+
+def test_ledger_that_was_never_made_is_not_made_to_forget(tmp_path):
+    assert forget_attempts(tmp_path / "ledger.db", NOON.date(), 100) == 0 and not list(tmp_path.iterdir())
+
+
+def test_damaged_ledger_is_said_when_it_should_forget(tmp_path):
+    (tmp_path / "ledger.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError, match="damaged"):
+        forget_attempts(tmp_path / "ledger.db", NOON.date(), 100)
+
+
+def test_ledger_that_another_process_holds_for_itself_is_said_to_readers(ledger):
+    book(ledger, "run-1", "T-1", NOON)
+    ledger._connection.execute("PRAGMA journal_mode=DELETE")  # in the journal of its own, readers never wait
+    holder = sqlite3.connect(ledger.path, isolation_level=None)
+    try:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="locked by another process"):
+            ledger.costs("run")
+    finally:
+        holder.close()

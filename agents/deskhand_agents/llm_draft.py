@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
@@ -39,7 +39,7 @@ class DraftEntry(Model):
 
     kind: Literal["fact", "record", "courtesy"]
     text: ShortText
-    passage_id: str | None
+    source_id: str | None
     quote: ShortText | None
     question: int | None
 
@@ -92,12 +92,13 @@ class LlmDraft:
         if language not in replies.LANGUAGES:
             why = reason("unsupported_language", language)
             return Answer(None, 0.0, self.name, needs_human=True, reasons=(why,))
-        passages = {passage.id: passage for passage in task.passages[:MAX_PASSAGES]}
-        records = {_record_id(finding): finding for finding in task.findings if replies.state_record(finding)}
+        passages = {f"P{n}": passage for n, passage in enumerate(task.passages[:MAX_PASSAGES], start=1)}
+        stated = (finding for finding in task.findings if replies.state_record(finding))
+        records = {f"R{n}": finding for n, finding in enumerate(stated, start=1)}
         if not passages and not records:
             return Answer(None, 0.0, self.name, reasons=(reason("no_knowledge"),))
         questions = find_questions(task.view)
-        schema = _build_schema([*passages, *records])
+        schema = _build_schema((*passages, *records))
         variables = self._variables(task, questions, passages, records, ctx)
         output = await ask(self._model, self._prompt, variables, schema, deadline_s=self._deadline_s, ctx=ctx)
         body = _validate(output.value, passages, records, task, ctx)
@@ -112,8 +113,8 @@ class LlmDraft:
         ctx: RunContext,
     ) -> dict[str, Any]:
         numbered = "\n".join(f"{number}. {question.text}" for number, question in enumerate(questions, start=1))
-        listed = [f"{where}\n{canonical_json(finding.facts)}" for where, finding in records.items()]
-        texts = [f"{passage.id} ({passage.title})\n{passage.text}" for passage in passages.values()]
+        listed = [f"{source}: {f.tool} {f.subject}\n{canonical_json(f.facts)}" for source, f in records.items()]
+        texts = [f"{source}: {passage.title}\n{passage.text}" for source, passage in passages.items()]
         return {
             "brand": self._brand.name,
             "language": task.language or "en",
@@ -161,10 +162,15 @@ class LlmDraft:
         return [*parts, replies.NEXT_STEP, self._brand.signature or self._brand.name]
 
 
-def _build_schema(ids: Sequence[str]) -> type[DraftOutput]:
-    """Return a schema in which only what was shown can be cited."""
-    passage_id: Any = Literal[tuple(ids)] | None
-    entry_fields: dict[str, Any] = {"passage_id": (passage_id, ...)}
+@lru_cache(maxsize=256)
+def _build_schema(sources: tuple[str, ...]) -> type[DraftOutput]:
+    """Return a schema in which only what was shown can be cited.
+
+    Sources are named by their place, ``P1`` or ``R2``, and not by their ids: so there are few schemas, each is built
+    once, and a model copies less and cannot garble it.
+    """
+    source_id: Any = Literal[sources] | None
+    entry_fields: dict[str, Any] = {"source_id": (source_id, ...)}
     entry = create_model("DraftEntry", __base__=DraftEntry, **entry_fields)
     fields: dict[str, Any] = {"sentences": (Annotated[tuple[entry, ...], Field(max_length=MAX_ENTRIES)], ...)}
     return create_model("DraftOutput", __base__=DraftOutput, **fields)
@@ -187,7 +193,7 @@ def _validate(
     for entry in output.sentences:
         if entry.kind == "courtesy":
             sentence = compact(entry.text)
-            if entry.passage_id is None and is_courtesy(sentence) and passes(sentence, ()):
+            if entry.source_id is None and is_courtesy(sentence) and passes(sentence, ()):
                 body.add(sentence, entry.question)
             continue
         body.n_claims += 1
@@ -211,12 +217,12 @@ def _passes(sentence: str, citations: tuple[Citation, ...], *, task: DraftTask, 
 
 
 def _fact(entry: DraftEntry, passages: Mapping[str, Passage]) -> Citation | None:
-    passage = passages.get(entry.passage_id or "")
+    passage = passages.get(entry.source_id or "")
     return cite(entry.text, passage, entry.quote or "") if passage else None
 
 
 def _record(entry: DraftEntry, records: Mapping[str, Finding]) -> Citation | None:
-    finding = records.get(entry.passage_id or "")
+    finding = records.get(entry.source_id or "")
     if finding is None:
         return None
     sentence = replies.state_record(finding)

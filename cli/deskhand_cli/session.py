@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def open_executor(folder: WorkspaceFolder) -> AsyncIterator[Executor]:
     """Yield an executor on the workspace, with its knowledge and examples up to date."""
+    from deskhand.libraries import loaded_for_good
     from deskhand_graphs import Workspace
     from deskhand_runs import is_owned, open_runs
 
@@ -27,7 +28,8 @@ async def open_executor(folder: WorkspaceFolder) -> AsyncIterator[Executor]:
             if n_finished:
                 say(f"note: wrote back {n_finished} approved before and not finished")
             try:
-                yield executor
+                with loaded_for_good():
+                    yield executor
             finally:
                 await workspace.aclose()
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +15,7 @@ from deskhand.config import WorkspaceFolder
 from deskhand.context import RunContext
 from deskhand.errors import InputError
 from deskhand.jsonio import content_hash
+from deskhand.libraries import loaded_for_good
 from deskhand.schema import Json
 from deskhand_evals.environment import environment, parameters
 from deskhand_evals.experiments import Experiments, Journal, Place, Stored
@@ -94,7 +93,7 @@ async def run_suite(suite: Suite, folder: WorkspaceFolder, options: RunOptions =
                 part.tape.sink = journal.folder / "recordings" / f"{part.spec.name}.jsonl"
                 part.judging.go_on(journal.folder / "recordings" / f"{part.spec.name}.judges.jsonl")
             try:
-                with _loaded_for_good():
+                with loaded_for_good():
                     await _work(jobs, journal, suite, options)
                 parts = [await _compared(part, suite.path.parent) for part in parts]
             finally:
@@ -103,16 +102,6 @@ async def run_suite(suite: Suite, folder: WorkspaceFolder, options: RunOptions =
     _keep_recordings(parts, options)
     experiments.save(report)
     return report
-
-
-@contextmanager
-def _loaded_for_good() -> Iterator[None]:
-    """Leave what is loaded now out of garbage collections: a run makes many of them, and nothing of this goes away."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _with_stored_parts(experiments: Experiments, options: RunOptions) -> RunOptions:

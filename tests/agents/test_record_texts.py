@@ -72,7 +72,7 @@ def tools(tmp_path):
 
 
 LOOK_UP = Completion("", "scripted", tool_calls=(ToolCall("c1", "get_order", {"order_id": "HF-1001"}),))
-STATE = {"kind": "record", "text": "", "passage_id": "record:get_order:HF-1001", "quote": None, "question": 1}
+STATE = {"kind": "record", "text": "", "source_id": "R1", "quote": None, "question": 1}
 
 
 @pytest.fixture

@@ -180,12 +180,13 @@ async def replay_all(
     folder: WorkspaceFolder, tickets: Sequence[Ticket], plan: Plan, done: InOrder
 ) -> list[RunResult | None]:
     """Replay every ticket from its recording; the first miss stops, since nothing after it can be trusted."""
+    from deskhand.libraries import loaded_for_good
     from deskhand_graphs import Workspace
     from deskhand_runs import Recordings, replay_ticket
 
     recordings = Recordings.open(plan.replay or folder.recordings)
     results: list[RunResult | None] = []
-    with Workspace.open(folder) as workspace:
+    with Workspace.open(folder) as workspace, loaded_for_good():
         for number, ticket in enumerate(tickets):
             rows = recordings.rows_for(ticket, plan.graph)
             result = await replay_ticket(workspace, ticket, plan.graph, rows)

@@ -69,7 +69,7 @@ def provider_process(latency_ms: float) -> Iterator[str]:
 
 
 def build_tickets(folder: WorkspaceFolder, n: int) -> list[Ticket]:
-    """Return a question that has every agent load what it needs, and ``n`` of the example's own and labelled tickets."""
+    """Return a question for which every agent loads what it needs, and ``n`` tickets of the example."""
     found = [entry.ticket for entry in load_tickets(str(folder.incoming)) if entry.ticket is not None]
     texts = [value["text"] for _, value in read_lines(folder.labelled)]
     found += [build_ticket(texts[k], ticket_id=f"R-{k:03d}") for k in range(max(0, n - len(found)))]

@@ -100,7 +100,7 @@ def test_long_hostile_text_is_read_in_linear_time(view_of, piece):
     view = view_of(piece * (50_000 // len(piece)))
     started = time.process_time()
     find_injection(view)
-    assert time.process_time() - started < 3.0
+    assert time.process_time() - started < 15.0, "quadratic work takes longer"
 
 
 @pytest.mark.parametrize(

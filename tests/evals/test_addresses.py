@@ -59,7 +59,7 @@ def test_what_is_no_address_stays(text: str) -> None:
 def test_long_texts_take_time_in_proportion(text: str) -> None:
     start = time.process_time()
     masked(text)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 20, "quadratic work takes minutes"
 
 
 def test_a_case_has_one_surrogate_for_an_address_and_none_of_the_fields() -> None:

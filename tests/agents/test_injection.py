@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from pathlib import Path
 
 import pytest
+from growth import grows_linearly
 
 from deskhand.testing import build_ticket
 from deskhand.tickets import Attachment, Requester, Ticket
@@ -97,10 +97,7 @@ def test_attack_in_subject_and_name_is_found_too():
     ["<a ", "<!-- ", "[inst] ", "ignore all the ", "1a", "41 ", "\n>", "system: x\n", "a. ", "<system>", "without "],
 )
 def test_long_hostile_text_is_read_in_linear_time(view_of, piece):
-    view = view_of(piece * (50_000 // len(piece)))
-    started = time.process_time()
-    find_injection(view)
-    assert time.process_time() - started < 15.0, "quadratic work takes longer"
+    assert grows_linearly(lambda text: find_injection(view_of(text)), piece * (50_000 // len(piece)))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
+from growth import grows_linearly
 
 from deskhand_agents import disguise, injection, links
 from deskhand_agents.injection_parts import PARTS
@@ -32,10 +31,4 @@ PIECES = [
 @pytest.mark.parametrize("piece", PIECES)
 def test_hundred_thousand_hostile_characters_take_a_moment(piece: str) -> None:
     hostile = piece * (LENGTH // len(piece)) + "\u00e9("
-    slow = {}
-    for name, pattern in PATTERNS.items():
-        started = time.process_time()
-        sum(1 for _ in pattern.finditer(hostile))
-        if (spent := time.process_time() - started) > 30.0:
-            slow[name] = spent
-    assert not slow
+    assert [name for name, pattern in PATTERNS.items() if not grows_linearly(pattern.findall, hostile)] == []

@@ -235,7 +235,7 @@ def test_miss_among_many_large_rows_is_explained_quickly():
     started = time.process_time()
     with pytest.raises(ReplayMiss) as caught:
         replay(rows).call_now(CallKind.model, "p", {"prompt": "lorem dolor " * 2_000}, forbidden)
-    assert time.process_time() - started < 10.0
+    assert time.process_time() - started < 2.0
     assert len(str(caught.value)) < 8_000
 
 

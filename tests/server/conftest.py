@@ -135,6 +135,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    # `make test` needs only python3 and make on one's own machine; in CI nothing is skipped: without chromium it fails.
     if not os.path.exists(CHROMIUM) and not os.environ.get("CI"):
         pytest.skip("there is no chromium here; install Debian's, CI has it")
     from playwright.sync_api import sync_playwright
